@@ -1,0 +1,28 @@
+"""The workloads, in the order of the table. A file holds one family: the rows, how they are
+measured, and each system's program in its own idiom."""
+
+from harness import Workload
+
+from . import blocking, channels, echo, idle, lateness, memory, sleeps, spawning, speedup, yielding
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload
+    for workload in (
+        channels.PINGPONG,
+        channels.PINGPONG_2,
+        channels.BUFFERED,
+        channels.SELECT,
+        yielding.YIELD,
+        spawning.SPAWN,
+        spawning.SPAWN_AWAIT,
+        blocking.SYSCALL,
+        memory.MEMORY,
+        lateness.HOG,
+        lateness.BLOCKER,
+        echo.ECHO,
+        echo.ECHO_PROTOCOL,
+        speedup.SPEEDUP,
+        sleeps.SLEEPS,
+        idle.IDLE,
+    )
+}

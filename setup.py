@@ -1,0 +1,39 @@
+"""Compile the scheduler: every module of the runtime, and the native platform."""
+
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+ROOT = Path(__file__).parent
+SOURCES = ["src/gort/platform/native.pyx"] + sorted(
+    str(p.relative_to(ROOT).with_suffix(".py")) for p in ROOT.glob("src/gort/runtime/*.pxd")
+)
+
+DIRECTIVES = {
+    "language_level": 3,
+    "infer_types": True,
+    "annotation_typing": False,
+    "freethreading_compatible": True,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "auto_pickle": False,
+}
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                path.removeprefix("src/").rpartition(".")[0].replace("/", "."),
+                [path],
+                include_dirs=["src/gort/platform"],
+                depends=["src/gort/platform/native.h"],
+                extra_compile_args=["-O3", "-ftls-model=initial-exec"],
+            )
+            for path in SOURCES
+        ],
+        include_path=["src"],
+        compiler_directives=DIRECTIVES,
+    ),
+)

@@ -1,0 +1,629 @@
+/* What the native platform does in C: atomics, mutexes, notes, object slots,
+ * the resume of a coroutine, the await slots, epoll.
+ *
+ * Two builds, one interface. On a GIL build every field below is touched only
+ * with the GIL held, unless its comment says "also without the GIL", so an
+ * atomic is a plain word and a mutex a flag. On a free-threaded build both are
+ * real. Notes are futexes on both: they are slept on without the GIL. */
+#ifndef GORT_NATIVE_H
+#define GORT_NATIVE_H
+
+#include <Python.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define gort_likely(x) __builtin_expect(!!(x), 1)
+
+/* ---- atomics --------------------------------------------------------------
+ * One 64-bit word. Operations are macros that take the field itself, so that
+ * the same source line works on an object in the pure platform. */
+typedef struct {
+    int64_t v;
+} gort_atomic;
+
+#ifdef Py_GIL_DISABLED
+#define gort_load(a) __atomic_load_n(&(a).v, __ATOMIC_ACQUIRE)
+#define gort_store(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_SEQ_CST)
+#define gort_store_rel(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_RELEASE)
+#define gort_add(a, n) __atomic_add_fetch(&(a).v, (int64_t)(n), __ATOMIC_SEQ_CST)
+#define gort_swap(a, x) __atomic_exchange_n(&(a).v, (int64_t)(x), __ATOMIC_SEQ_CST)
+static inline int
+gort_cas_(gort_atomic *a, int64_t old, int64_t new)
+{
+    return __atomic_compare_exchange_n(&a->v, &old, new, 0, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_ACQUIRE);
+}
+#define gort_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#else
+/* Relaxed, because sysmon reads some words without the GIL. */
+#define gort_load(a) __atomic_load_n(&(a).v, __ATOMIC_RELAXED)
+#define gort_store(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_RELAXED)
+#define gort_store_rel(a, x) gort_store(a, x)
+static inline int64_t
+gort_add_(gort_atomic *a, int64_t n)
+{
+    int64_t v = gort_load(*a) + n;
+    gort_store(*a, v);
+    return v;
+}
+static inline int64_t
+gort_swap_(gort_atomic *a, int64_t x)
+{
+    int64_t v = gort_load(*a);
+    gort_store(*a, x);
+    return v;
+}
+static inline int
+gort_cas_(gort_atomic *a, int64_t old, int64_t new)
+{
+    if (gort_load(*a) != old)
+        return 0;
+    gort_store(*a, new);
+    return 1;
+}
+#define gort_add(a, n) gort_add_(&(a), (n))
+#define gort_swap(a, x) gort_swap_(&(a), (x))
+#define gort_fence() ((void)0)
+#endif
+#define gort_cas(a, old, new) gort_cas_(&(a), (old), (new))
+
+/* ---- the thread's attachment ---------------------------------------------- */
+#if PY_VERSION_HEX >= 0x030D0000
+#define gort_tstate() PyThreadState_GetUnchecked()
+#else
+#define gort_tstate() _PyThreadState_UncheckedGet()
+#endif
+
+static inline long
+gort_futex(int32_t *addr, int op, int32_t val, const struct timespec *ts)
+{
+    return syscall(SYS_futex, addr, op | FUTEX_PRIVATE_FLAG, val, ts, NULL, 0);
+}
+
+/* ---- mutex ----------------------------------------------------------------
+ * 0 free, 1 held, 2 held and waited for. The slow path lets the GIL (or the
+ * attachment) go before it waits, so that a holder that lost it can go on. */
+typedef struct {
+    int32_t v;
+} gort_mutex;
+
+#if defined(__x86_64__) || defined(__i386__)
+#define gort_pause() __builtin_ia32_pause()
+#else
+#define gort_pause() ((void)0)
+#endif
+
+static void __attribute__((noinline, unused))
+gort_lock_slow(gort_mutex *m)
+{
+    PyThreadState *ts = gort_tstate();
+#ifdef Py_GIL_DISABLED
+    for (int i = 0; i < 64; i++) {
+        int32_t zero = 0;
+        if (__atomic_compare_exchange_n(&m->v, &zero, 1, 0, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
+            return;
+        gort_pause();
+    }
+    if (ts)
+        PyEval_SaveThread();
+    while (__atomic_exchange_n(&m->v, 2, __ATOMIC_ACQUIRE) != 0)
+        gort_futex(&m->v, FUTEX_WAIT, 2, NULL);
+    if (ts)
+        PyEval_RestoreThread(ts);
+#else
+    /* The word changes only under the GIL; only the wait itself is without. */
+    while (m->v != 0) {
+        m->v = 2;
+        PyEval_SaveThread();
+        gort_futex(&m->v, FUTEX_WAIT, 2, NULL);
+        PyEval_RestoreThread(ts);
+    }
+    m->v = 2;
+#endif
+}
+
+static inline void
+gort_lock_(gort_mutex *m)
+{
+#ifdef Py_GIL_DISABLED
+    int32_t zero = 0;
+    if (gort_likely(__atomic_compare_exchange_n(&m->v, &zero, 1, 0, __ATOMIC_ACQUIRE,
+                                                __ATOMIC_RELAXED)))
+        return;
+#else
+    if (gort_likely(m->v == 0)) {
+        m->v = 1;
+        return;
+    }
+#endif
+    gort_lock_slow(m);
+}
+
+static inline void
+gort_unlock_(gort_mutex *m)
+{
+#ifdef Py_GIL_DISABLED
+    if (gort_likely(__atomic_exchange_n(&m->v, 0, __ATOMIC_RELEASE) == 1))
+        return;
+#else
+    if (gort_likely(m->v == 1)) {
+        m->v = 0;
+        return;
+    }
+    m->v = 0;
+#endif
+    gort_futex(&m->v, FUTEX_WAKE, 1, NULL);
+}
+#define gort_lock(m) gort_lock_(&(m))
+#define gort_unlock(m) gort_unlock_(&(m))
+
+/* ---- note: one-shot sleep and wakeup (also without the GIL) ---------------
+ * 0 clear, 1 woken, 2 interrupted: the sleeper is to look at signals. */
+typedef struct {
+    int32_t key;
+} gort_note;
+
+static inline int64_t
+gort_nanotime(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static inline void
+gort_notewakeup_(gort_note *n)
+{
+    __atomic_store_n(&n->key, 1, __ATOMIC_SEQ_CST);
+    gort_futex(&n->key, FUTEX_WAKE, 1, NULL);
+}
+
+static inline void
+gort_noteinterrupt_(gort_note *n)
+{
+    int32_t zero = 0;
+    if (__atomic_compare_exchange_n(&n->key, &zero, 2, 0, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST))
+        gort_futex(&n->key, FUTEX_WAKE, 1, NULL);
+}
+
+/* Returns 1 when woken, 0 on a time-out (ns >= 0), a signal or an interrupt. */
+static int __attribute__((unused))
+gort_notesleep_(gort_note *n, int64_t ns)
+{
+    int r = 0;
+    PyThreadState *ts = gort_tstate();
+    if (__atomic_load_n(&n->key, __ATOMIC_ACQUIRE) == 1)
+        return 1;
+    if (ts)
+        PyEval_SaveThread();
+    int64_t deadline = ns < 0 ? 0 : gort_nanotime() + ns;
+    for (;;) {
+        int32_t key = __atomic_load_n(&n->key, __ATOMIC_ACQUIRE);
+        if (key == 1) {
+            r = 1;
+            break;
+        }
+        if (key == 2) {
+            __atomic_compare_exchange_n(&n->key, &key, 0, 0, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST);
+            break;
+        }
+        struct timespec t, *tp = NULL;
+        if (ns >= 0) {
+            int64_t left = deadline - gort_nanotime();
+            if (left <= 0)
+                break;
+            t.tv_sec = left / 1000000000;
+            t.tv_nsec = left % 1000000000;
+            tp = &t;
+        }
+        if (gort_futex(&n->key, FUTEX_WAIT, 0, tp) == -1 && errno == EINTR)
+            break;
+    }
+    if (ts)
+        PyEval_RestoreThread(ts);
+    return r || __atomic_load_n(&n->key, __ATOMIC_ACQUIRE) == 1;
+}
+#define gort_noteclear(n) __atomic_store_n(&(n).key, 0, __ATOMIC_SEQ_CST)
+#define gort_notewakeup(n) gort_notewakeup_(&(n))
+#define gort_noteinterrupt(n) gort_noteinterrupt_(&(n))
+#define gort_notesleep(n, ns) gort_notesleep_(&(n), (ns))
+
+static inline void
+gort_usleep(int64_t us)
+{
+    struct timespec t = {us / 1000000, (us % 1000000) * 1000};
+    PyThreadState *ts = gort_tstate();
+    if (ts)
+        PyEval_SaveThread();
+    nanosleep(&t, NULL);
+    if (ts)
+        PyEval_RestoreThread(ts);
+}
+
+/* ---- slots: owned references that move between threads --------------------
+ * A slot's reference is moved, never copied: who swaps it out owns it. */
+typedef struct {
+    PyObject *v;
+} gort_slot;
+
+static inline PyObject *
+gort_slotswap_(gort_slot *s, PyObject *o)
+{
+    PyObject *new = o == Py_None ? NULL : Py_NewRef(o);
+#ifdef Py_GIL_DISABLED
+    PyObject *old = __atomic_exchange_n(&s->v, new, __ATOMIC_ACQ_REL);
+#else
+    PyObject *old = s->v;
+    s->v = new;
+#endif
+    return old ? old : Py_NewRef(Py_None);
+}
+#define gort_slotswap(s, o) gort_slotswap_(&(s), (PyObject *)(o))
+#define gort_slotset(s) (__atomic_load_n(&(s).v, __ATOMIC_ACQUIRE) != NULL)
+
+#define GORT_RUNQ 256
+typedef struct {
+    PyObject *v[GORT_RUNQ];
+} gort_ring;
+
+static inline void
+gort_ringput_(gort_ring *r, int64_t i, PyObject *o)
+{
+    __atomic_store_n(&r->v[i & (GORT_RUNQ - 1)], Py_NewRef(o), __ATOMIC_RELAXED);
+}
+/* Moves the reference out; the caller has won index i by advancing the head. */
+#define gort_ringtake(r, i) ((r).v[(i) & (GORT_RUNQ - 1)])
+
+/* A thief's batch: raw words read before the CAS, references only after it. */
+static inline void
+gort_ringcopy_(gort_ring *src, int64_t i, gort_ring *dst, int64_t j)
+{
+    PyObject *o = __atomic_load_n(&src->v[i & (GORT_RUNQ - 1)], __ATOMIC_RELAXED);
+    __atomic_store_n(&dst->v[j & (GORT_RUNQ - 1)], o, __ATOMIC_RELAXED);
+}
+#define gort_ringput(r, i, o) gort_ringput_(&(r), (i), (PyObject *)(o))
+#define gort_ringcopy(src, i, dst, j) gort_ringcopy_(&(src), (i), &(dst), (j))
+
+/* ---- resuming a coroutine -------------------------------------------------- */
+#define GORT_YIELD 0
+#define GORT_RETURN 1
+#define GORT_RAISE 2
+#define GORT_STOPASYNC 3
+
+static inline PyObject *
+gort_fetch_exception(void)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *t, *v, *tb;
+    PyErr_Fetch(&t, &v, &tb);
+    PyErr_NormalizeException(&t, &v, &tb);
+    if (tb)
+        PyException_SetTraceback(v, tb);
+    Py_XDECREF(t);
+    Py_XDECREF(tb);
+    return v;
+#endif
+}
+
+/* The goroutine's context variables ride in tstate->context, exchanged like a
+ * register: a goroutine that never touched one has none and costs nothing. */
+static inline PyObject *
+gort_context_enter(PyThreadState *ts, gort_slot *ctx)
+{
+    PyObject *saved = ts->context;
+    if (saved != ctx->v) {
+        ts->context = ctx->v;
+        ts->context_ver++;
+    }
+    return saved;
+}
+
+static inline void
+gort_context_exit(PyThreadState *ts, gort_slot *ctx, PyObject *saved)
+{
+    ctx->v = ts->context;
+    if (saved != ctx->v) {
+        ts->context = saved;
+        ts->context_ver++;
+    }
+}
+
+static inline int
+gort_gogo_(PyObject *coro, gort_slot *ctx, gort_slot *result)
+{
+    PyThreadState *ts = gort_tstate();
+    PyObject *out = NULL;
+    PyObject *saved = gort_context_enter(ts, ctx);
+    PySendResult r = PyIter_Send(coro, Py_None, &out);
+    gort_context_exit(ts, ctx, saved);
+    if (r == PYGEN_NEXT) {
+        if (gort_likely(out == Py_None)) {
+            Py_DECREF(out);
+            out = NULL;
+        }
+        result->v = out;
+        return GORT_YIELD;
+    }
+    if (r == PYGEN_RETURN) {
+        result->v = out;
+        return GORT_RETURN;
+    }
+    result->v = gort_fetch_exception();
+    return GORT_RAISE;
+}
+#define gort_gogo(coro, ctx, result) gort_gogo_((coro), &(ctx), &(result))
+
+/* coro.throw(exc), as the goroutine. */
+static int __attribute__((unused))
+gort_gothrow_(PyObject *coro, PyObject *exc, gort_slot *ctx, gort_slot *result)
+{
+    PyThreadState *ts = gort_tstate();
+    PyObject *saved = gort_context_enter(ts, ctx);
+    PyObject *out = PyObject_CallMethod(coro, "throw", "O", exc);
+    gort_context_exit(ts, ctx, saved);
+    if (out) {
+        result->v = out;
+        return GORT_YIELD;
+    }
+    out = gort_fetch_exception();
+    if (PyErr_GivenExceptionMatches(out, PyExc_StopIteration)) {
+        result->v = Py_NewRef(((PyStopIterationObject *)out)->value);
+        Py_DECREF(out);
+        return GORT_RETURN;
+    }
+    result->v = out;
+    return GORT_RAISE;
+}
+#define gort_gothrow(coro, exc, ctx, result) \
+    gort_gothrow_((coro), (exc), &(ctx), &(result))
+
+/* fn(*args, **kwargs), as the goroutine. */
+static int __attribute__((unused))
+gort_gocall_(PyObject *fn, PyObject *args, PyObject *kwargs, gort_slot *ctx,
+             gort_slot *result)
+{
+    PyThreadState *ts = gort_tstate();
+    PyObject *saved = gort_context_enter(ts, ctx);
+    PyObject *out = PyObject_Call(fn, args, kwargs == Py_None ? NULL : kwargs);
+    gort_context_exit(ts, ctx, saved);
+    if (out) {
+        result->v = out;
+        return GORT_RETURN;
+    }
+    result->v = gort_fetch_exception();
+    return GORT_RAISE;
+}
+#define gort_gocall(fn, args, kwargs, ctx, result) \
+    gort_gocall_((fn), (args), (kwargs), &(ctx), &(result))
+
+/* The creator's context variables, copied; NULL while there are none. */
+static inline void
+gort_copycontext_(gort_slot *ctx)
+{
+    PyThreadState *ts = gort_tstate();
+    ctx->v = ts->context ? PyContext_CopyCurrent() : NULL;
+}
+#define gort_copycontext(ctx) gort_copycontext_(&(ctx))
+
+/* ---- await slots -----------------------------------------------------------
+ * 3.11 sends through am_send; 3.12 and later call tp_iternext and read the
+ * value from StopIteration. One instance a thread is kept and refilled, as
+ * long as nobody else holds it. Its value lives until the thread's next op. */
+typedef int (*gort_stepfn)(PyObject *op, PyObject **value);
+static gort_stepfn gort_step;
+static __thread PyObject *gort_kept;
+
+static inline void
+gort_kept_clear(void)
+{
+    if (gort_kept)
+        Py_CLEAR(((PyStopIterationObject *)gort_kept)->value);
+}
+
+static inline void
+gort_stop_iteration(PyObject *value)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    PyStopIterationObject *kept = (PyStopIterationObject *)gort_kept;
+    if (kept && Py_REFCNT(kept) == 1) {
+        PyObject *old = kept->value;
+        kept->value = value;
+        Py_XDECREF(old);
+        Py_CLEAR(kept->traceback);
+        PyErr_SetRaisedException(Py_NewRef((PyObject *)kept));
+        return;
+    }
+    PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
+    if (exc) {
+        Py_XSETREF(gort_kept, Py_NewRef(exc));
+        PyErr_SetRaisedException(exc);
+    }
+    Py_DECREF(value);
+#else
+    PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
+    if (exc) {
+        PyErr_SetObject(PyExc_StopIteration, exc);
+        Py_DECREF(exc);
+    }
+    Py_DECREF(value);
+#endif
+}
+
+static void __attribute__((noinline, unused))
+gort_raise(int code, PyObject *value)
+{
+    if (code == GORT_STOPASYNC)
+        PyErr_SetNone(PyExc_StopAsyncIteration);
+    else
+        PyErr_SetObject((PyObject *)Py_TYPE(value), value);
+    Py_XDECREF(value);
+}
+
+static PyObject *__attribute__((unused))
+gort_iternext(PyObject *op)
+{
+    PyObject *value = NULL;
+    gort_kept_clear();
+    int code = gort_step(op, &value);
+    if (code == GORT_YIELD)
+        Py_RETURN_NONE;
+    if (code == GORT_RETURN) {
+        if (value == Py_None) /* NULL without an exception means None, and is free */
+            Py_DECREF(value);
+        else
+            gort_stop_iteration(value);
+        return NULL;
+    }
+    gort_raise(code, value);
+    return NULL;
+}
+
+static PySendResult __attribute__((unused))
+gort_am_send(PyObject *op, PyObject *arg, PyObject **result)
+{
+    PyObject *value = NULL;
+    int code = gort_step(op, &value);
+    if (code == GORT_YIELD) {
+        *result = Py_NewRef(Py_None);
+        return PYGEN_NEXT;
+    }
+    if (code == GORT_RETURN) {
+        *result = value;
+        return PYGEN_RETURN;
+    }
+    gort_raise(code, value);
+    *result = NULL;
+    return PYGEN_ERROR;
+}
+
+/* Ops await themselves: am_await and tp_iter return the op. */
+static void __attribute__((unused))
+gort_install_slots(PyObject *type, gort_stepfn step)
+{
+    PyTypeObject *t = (PyTypeObject *)type;
+    gort_step = step;
+    t->tp_iter = PyObject_SelfIter;
+    t->tp_iternext = gort_iternext;
+    if (t->tp_as_async) {
+        t->tp_as_async->am_await = PyObject_SelfIter;
+        t->tp_as_async->am_send = gort_am_send;
+    }
+    PyType_Modified(t);
+}
+
+/* ---- the M of this thread -------------------------------------------------- */
+static __thread PyObject *gort_curm; /* borrowed: the M's thread holds it */
+
+static inline PyObject *
+gort_getm_(void)
+{
+    return Py_NewRef(gort_curm ? gort_curm : Py_None);
+}
+
+/* ---- where a goroutine was created: a code object and an offset in it ------- */
+static inline void
+gort_callsite_(gort_slot *code, int32_t *lasti)
+{
+    PyFrameObject *f = PyThreadState_GetFrame(gort_tstate());
+    if (!f)
+        return;
+    code->v = (PyObject *)PyFrame_GetCode(f);
+    *lasti = PyFrame_GetLasti(f);
+    Py_DECREF(f);
+}
+#define gort_callsite(code, lasti) gort_callsite_(&(code), &(lasti))
+
+static inline PyObject *
+gort_slotpeek_(gort_slot *s)
+{
+    return Py_NewRef(s->v ? s->v : Py_None);
+}
+/* Only where nobody can swap the slot at the same time. */
+#define gort_slotpeek(s) gort_slotpeek_(&(s))
+#define gort_slotclear(s) Py_CLEAR((s).v)
+
+/* ---- epoll ------------------------------------------------------------------ */
+#define GORT_EVENTS 128
+typedef struct {
+    int n;
+    struct epoll_event ev[GORT_EVENTS];
+} gort_events;
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+/* Waits at most ns (negative: for ever) without the GIL; -errno on error. */
+static int __attribute__((unused))
+gort_epoll_wait(int epfd, gort_events *evs, int64_t ns)
+{
+    PyThreadState *ts = NULL;
+    int n;
+    if (ns == 0) {
+        n = epoll_wait(epfd, evs->ev, GORT_EVENTS, 0);
+    }
+    else {
+        ts = gort_tstate();
+        if (ts)
+            PyEval_SaveThread();
+        if (ns < 0) {
+            n = epoll_wait(epfd, evs->ev, GORT_EVENTS, -1);
+        }
+        else {
+            struct timespec t = {ns / 1000000000, ns % 1000000000};
+            n = (int)syscall(SYS_epoll_pwait2, epfd, evs->ev, GORT_EVENTS, &t, NULL, 0);
+            if (n == -1 && errno == ENOSYS) {
+                int64_t ms = (ns + 999999) / 1000000;
+                n = epoll_wait(epfd, evs->ev, GORT_EVENTS, ms > INT_MAX ? INT_MAX : (int)ms);
+            }
+        }
+    }
+    int err = errno;
+    if (ts)
+        PyEval_RestoreThread(ts);
+    evs->n = n < 0 ? 0 : n;
+    return n < 0 ? -err : n;
+}
+
+static inline int
+gort_epoll_ctl(int epfd, int op, int fd, uint32_t events)
+{
+    struct epoll_event ev;
+    memset(&ev, 0, sizeof ev);
+    ev.events = events;
+    ev.data.fd = fd;
+    return epoll_ctl(epfd, op, fd, &ev) == -1 ? errno : 0;
+}
+
+static inline void
+gort_eventfd_write(int fd)
+{
+    uint64_t one = 1;
+    ssize_t n = write(fd, &one, sizeof one);
+    (void)n;
+}
+
+static inline void
+gort_eventfd_drain(int fd)
+{
+    uint64_t buf[8];
+    ssize_t n = read(fd, buf, sizeof buf);
+    (void)n;
+}
+
+#endif

@@ -1,0 +1,100 @@
+"""The native platform: C words for atomics, locks, notes, slots and the poller."""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint32_t
+
+cdef extern from "native.h" nogil:
+    ctypedef struct atomic "gort_atomic":
+        pass
+    ctypedef struct mutex "gort_mutex":
+        pass
+    ctypedef struct note "gort_note":
+        pass
+    ctypedef struct slot "gort_slot":
+        pass
+    ctypedef struct ring "gort_ring":
+        pass
+    ctypedef struct events "gort_events":
+        pass
+
+    int64_t load "gort_load"(atomic a) noexcept
+    void store "gort_store"(atomic a, int64_t x) noexcept
+    void store_rel "gort_store_rel"(atomic a, int64_t x) noexcept
+    bint cas "gort_cas"(atomic a, int64_t old, int64_t new) noexcept
+    int64_t add "gort_add"(atomic a, int64_t n) noexcept
+    int64_t swap "gort_swap"(atomic a, int64_t x) noexcept
+    void fence "gort_fence"() noexcept
+
+    void lock "gort_lock"(mutex m) noexcept
+    void unlock "gort_unlock"(mutex m) noexcept
+
+    void noteclear "gort_noteclear"(note n) noexcept
+    void notewakeup "gort_notewakeup"(note n) noexcept
+    void noteinterrupt "gort_noteinterrupt"(note n) noexcept
+    bint notesleep "gort_notesleep"(note n, int64_t ns) noexcept
+
+    int64_t nanotime "gort_nanotime"() noexcept
+    void usleep "gort_usleep"(int64_t us) noexcept
+
+    bint slotset "gort_slotset"(slot s) noexcept
+    void ringcopy "gort_ringcopy"(ring src, int64_t i, ring dst, int64_t j) noexcept
+
+cdef extern from "native.h":
+    object slotswap "gort_slotswap"(slot s, object o)
+    object slotpeek "gort_slotpeek"(slot s)
+    void slotclear "gort_slotclear"(slot s) noexcept
+    void ringput "gort_ringput"(ring r, int64_t i, object o) noexcept
+    object ringtake "gort_ringtake"(ring r, int64_t i)
+
+    enum:
+        RUNQ "GORT_RUNQ"
+        YIELD "GORT_YIELD"
+        RETURN "GORT_RETURN"
+        RAISE "GORT_RAISE"
+        STOPASYNC "GORT_STOPASYNC"
+
+    int gogo "gort_gogo"(object coro, slot ctx, slot result) noexcept
+    int gothrow "gort_gothrow"(object coro, object exc, slot ctx, slot result) noexcept
+    int gocall "gort_gocall"(object fn, tuple args, object kwargs, slot ctx,
+                             slot result) noexcept
+    void copycontext "gort_copycontext"(slot ctx) noexcept
+    void callsite "gort_callsite"(slot code, int32_t lasti) noexcept
+
+cdef class Awaitable:
+    cdef object value
+    cdef int step(self) noexcept
+
+cdef void install_slots(type cls) noexcept
+
+cdef object getm()
+cdef void setm(object mp) noexcept
+cdef uint32_t cheaprand() noexcept nogil
+cdef uint32_t cheaprandn(uint32_t n) noexcept nogil
+
+cdef class Heap:
+    cdef Entry* items
+    cdef Py_ssize_t n
+    cdef Py_ssize_t cap
+    cdef int64_t seq
+    cdef int64_t minwhen(self) noexcept
+    cdef void push(self, int64_t when, object item)
+    cdef object pop(self)
+
+cdef struct Entry:
+    int64_t when
+    int64_t seq
+    PyObject* item
+
+cdef class Poller:
+    cdef int epfd
+    cdef int evfd
+    cdef int ctl(self, int fd, int mask, bint registered) noexcept
+    cdef void breakpoll(self) noexcept
+    cdef list wait(self, int64_t ns)
+    cdef void close(self) noexcept
+
+cdef object newosproc(object fn, object arg, str name)
+cdef object checksignals()
+cdef object getident()
+cdef object callsite_of(slot code, int32_t lasti)
+cdef void asyncgen_hooks(object firstiter, object finalizer)

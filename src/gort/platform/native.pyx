@@ -1,0 +1,272 @@
+# cython: language_level=3
+"""The native platform's objects: what a C header alone cannot hold.
+
+The interface is the one of pure.py, name by name; tests run over both.
+"""
+
+import sys
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+
+cdef extern from "native.h":
+    ctypedef int (*stepfn "gort_stepfn")(PyObject* op, PyObject** value) noexcept
+    void gort_install_slots(object cls, stepfn step) noexcept
+    object gort_getm_()
+    PyObject* gort_curm
+    object gort_fetch_exception()
+    int gort_epoll_wait(int epfd, events* evs, int64_t ns) noexcept
+    int gort_epoll_ctl(int epfd, int op, int fd, uint32_t mask) noexcept
+    void gort_eventfd_write(int fd) noexcept
+    void gort_eventfd_drain(int fd) noexcept
+    int epoll_create1(int flags) noexcept
+    int eventfd(unsigned int initval, int flags) noexcept
+    int close(int fd) noexcept
+    int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
+    uint32_t EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLONESHOT
+    int EPOLL_CLOEXEC, EFD_CLOEXEC, EFD_NONBLOCK
+    int ENOENT, EEXIST
+
+cdef extern from *:
+    """
+    static inline int gort_ev_n(gort_events *e) { return e->n; }
+    static inline int gort_ev_fd(gort_events *e, int i) { return e->ev[i].data.fd; }
+    static inline uint32_t gort_ev_mask(gort_events *e, int i) { return e->ev[i].events; }
+    static __thread uint64_t gort_rand_state;
+    static inline uint32_t gort_rand(void) {
+        uint64_t x = gort_rand_state;
+        if (!x) x = (uint64_t)gort_nanotime() * 0x9E3779B97F4A7C15u ^ (uintptr_t)&gort_rand_state;
+        x ^= x << 13; x ^= x >> 7; x ^= x << 17;
+        return (uint32_t)((gort_rand_state = x) >> 32);
+    }
+    """
+    int gort_ev_n(events* e) noexcept
+    int gort_ev_fd(events* e, int i) noexcept
+    uint32_t gort_ev_mask(events* e, int i) noexcept
+    uint32_t gort_rand() noexcept nogil
+
+
+cdef class Awaitable:
+    """What `await` drives: step() returns YIELD, RETURN, RAISE or STOPASYNC and
+    leaves the value, or the exception, in `value`."""
+
+    cdef int step(self) noexcept:
+        return RETURN
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise RuntimeError("gort: the await slots are not installed")
+
+
+cdef int awaitable_step(PyObject* o, PyObject** value) noexcept:
+    cdef Awaitable op = <Awaitable>o
+    cdef int code = op.step()
+    cdef object v = op.value
+    op.value = None
+    Py_INCREF(v)
+    value[0] = <PyObject*>v
+    return code
+
+
+cdef void install_slots(type cls) noexcept:
+    gort_install_slots(cls, awaitable_step)
+
+
+install_slots(Awaitable)
+
+
+cdef object getm():
+    return gort_getm_()
+
+
+cdef void setm(object mp) noexcept:
+    # Borrowed: the M's own thread keeps it alive until it calls setm(None).
+    global gort_curm
+    gort_curm = NULL if mp is None else <PyObject*>mp
+
+
+cdef uint32_t cheaprand() noexcept nogil:
+    return gort_rand()
+
+
+cdef uint32_t cheaprandn(uint32_t n) noexcept nogil:
+    return <uint32_t>((<unsigned long long>gort_rand() * n) >> 32)
+
+
+cdef class Heap:
+    """A 4-ary min-heap of (when, item), first in first out among equal times."""
+
+    def __cinit__(self):
+        self.items = NULL
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.n):
+            Py_XDECREF(self.items[i].item)
+        PyMem_RawFree(self.items)
+
+    def __len__(self):
+        return self.n
+
+    cdef int64_t minwhen(self) noexcept:
+        return self.items[0].when if self.n else 0
+
+    cdef void push(self, int64_t when, object item):
+        cdef Py_ssize_t i, parent
+        cdef Entry e
+        if self.n == self.cap:
+            self.cap = self.cap * 2 if self.cap else 16
+            self.items = <Entry*>PyMem_RawRealloc(self.items, self.cap * sizeof(Entry))
+            if self.items == NULL:
+                raise MemoryError
+        Py_INCREF(item)
+        self.seq += 1
+        e.when = when
+        e.seq = self.seq
+        e.item = <PyObject*>item
+        i = self.n
+        self.n += 1
+        while i > 0:
+            parent = (i - 1) >> 2
+            if self.items[parent].when <= when:
+                break
+            self.items[i] = self.items[parent]
+            i = parent
+        self.items[i] = e
+
+    cdef object pop(self):
+        cdef Entry* a = self.items
+        cdef Entry last
+        cdef Py_ssize_t i = 0, c, best, end
+        item = <object>a[0].item
+        Py_XDECREF(a[0].item)  # the heap's reference; `item` holds its own
+        self.n -= 1
+        if self.n == 0:
+            return item
+        last = a[self.n]
+        while True:
+            c = 4 * i + 1
+            if c >= self.n:
+                break
+            end = c + 4 if c + 4 < self.n else self.n
+            best = c
+            c += 1
+            while c < end:
+                if a[c].when < a[best].when or (
+                    a[c].when == a[best].when and a[c].seq < a[best].seq
+                ):
+                    best = c
+                c += 1
+            if last.when < a[best].when or (last.when == a[best].when and last.seq < a[best].seq):
+                break
+            a[i] = a[best]
+            i = best
+        a[i] = last
+        return item
+
+
+cdef class Poller:
+    """epoll and a break eventfd. Each wait for an fd arms it once (one-shot), so
+    an fd that is ready already, or whose number was reused, is seen."""
+
+    def __cinit__(self):
+        self.epfd = epoll_create1(EPOLL_CLOEXEC)
+        self.evfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        if self.epfd < 0 or self.evfd < 0:
+            raise OSError("gort: no file descriptor left for the network poller")
+        gort_epoll_ctl(self.epfd, EPOLL_CTL_ADD, self.evfd, EPOLLIN)
+
+    def fileno(self):
+        return self.evfd
+
+    cdef int ctl(self, int fd, int mask, bint registered) noexcept:
+        """Arm fd for mask (1 read, 2 write; 0 removes it); an errno, or 0."""
+        cdef uint32_t ev = EPOLLONESHOT
+        cdef int err
+        if mask == 0:
+            return gort_epoll_ctl(self.epfd, EPOLL_CTL_DEL, fd, 0)
+        if mask & 1:
+            ev |= EPOLLIN | EPOLLRDHUP
+        if mask & 2:
+            ev |= EPOLLOUT
+        err = gort_epoll_ctl(self.epfd, EPOLL_CTL_MOD if registered else EPOLL_CTL_ADD, fd, ev)
+        if err == ENOENT:
+            err = gort_epoll_ctl(self.epfd, EPOLL_CTL_ADD, fd, ev)
+        elif err == EEXIST:
+            err = gort_epoll_ctl(self.epfd, EPOLL_CTL_MOD, fd, ev)
+        return err
+
+    cdef void breakpoll(self) noexcept:
+        gort_eventfd_write(self.evfd)
+
+    cdef list wait(self, int64_t ns):
+        """A list of fd << 2 | mask; ns 0 does not block, negative waits for ever."""
+        cdef events evs
+        cdef int i, fd, mask
+        cdef uint32_t got
+        cdef list out = None
+        if gort_epoll_wait(self.epfd, &evs, ns) <= 0:
+            return None
+        for i in range(gort_ev_n(&evs)):
+            fd = gort_ev_fd(&evs, i)
+            got = gort_ev_mask(&evs, i)
+            if fd == self.evfd:
+                if ns != 0:
+                    gort_eventfd_drain(fd)
+                continue
+            mask = 0
+            if got & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                mask |= 1
+            if got & (EPOLLOUT | EPOLLHUP | EPOLLERR):
+                mask |= 2
+            if out is None:
+                out = []
+            out.append(fd << 2 | mask)
+        return out
+
+    cdef void close(self) noexcept:
+        close(self.epfd)
+        close(self.evfd)
+        self.epfd = self.evfd = -1
+
+
+cdef object newosproc(object fn, object arg, str name):
+    """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
+    threading.Thread(target=fn, args=(arg,), name=name, daemon=True).start()
+
+
+cdef object getident():
+    return threading.get_ident()
+
+
+cdef object checksignals():
+    """Run pending Python signal handlers (main thread only); what one raised, or None."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as exc:
+        return exc
+    return None
+
+
+cdef object callsite_of(slot code, int32_t lasti):
+    """(file name, line, qualified name) of a recorded call site, or None."""
+    c = slotpeek(code)
+    if c is None:
+        return None
+    line = c.co_firstlineno
+    for start, end, ln in c.co_lines():
+        if start <= lasti < end:
+            line = ln
+            break
+    return c.co_filename, line, getattr(c, "co_qualname", c.co_name)
+
+
+cdef void asyncgen_hooks(object firstiter, object finalizer):
+    sys.set_asyncgen_hooks(firstiter, finalizer)

@@ -1,0 +1,404 @@
+"""The pure platform: the native one's interface in plain Python.
+
+Atomics and slots share one lock, so that a compare-and-swap is one on an
+interpreter without a GIL too. Single loads and stores need none: reading or
+writing one attribute is atomic in every CPython.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import heapq
+import os
+import random
+import select
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+YIELD = 0
+RETURN = 1
+RAISE = 2
+STOPASYNC = 3
+RUNQ = 256
+
+_word = threading.Lock()
+
+
+class atomic:
+    __slots__ = ("v",)
+
+    def __init__(self) -> None:
+        self.v = 0
+
+
+def load(a: atomic) -> int:
+    return a.v
+
+
+def store(a: atomic, x: int) -> None:
+    # Under the lock: a store between a cas's read and its write would be lost.
+    with _word:
+        a.v = x
+
+
+store_rel = store
+
+
+def cas(a: atomic, old: int, new: int) -> bool:
+    with _word:
+        if a.v != old:
+            return False
+        a.v = new
+        return True
+
+
+def add(a: atomic, n: int) -> int:
+    with _word:
+        a.v += n
+        return a.v
+
+
+def swap(a: atomic, x: int) -> int:
+    with _word:
+        old = a.v
+        a.v = x
+        return old
+
+
+def fence() -> None:
+    with _word:
+        pass
+
+
+mutex = threading.Lock
+
+
+def lock(m: Any) -> None:
+    m.acquire()
+
+
+def unlock(m: Any) -> None:
+    m.release()
+
+
+class note:
+    """One-shot sleep and wakeup; an interrupt makes the sleeper look at signals."""
+
+    __slots__ = ("cond", "key")
+
+    def __init__(self) -> None:
+        self.cond = threading.Condition(threading.Lock())
+        self.key = 0
+
+
+def noteclear(n: note) -> None:
+    with n.cond:
+        n.key = 0
+
+
+def notewakeup(n: note) -> None:
+    with n.cond:
+        n.key = 1
+        n.cond.notify()
+
+
+def noteinterrupt(n: note) -> None:
+    with n.cond:
+        if n.key == 0:
+            n.key = 2
+            n.cond.notify()
+
+
+def notesleep(n: note, ns: int) -> bool:
+    with n.cond:
+        if n.key == 0:
+            n.cond.wait(None if ns < 0 else ns / 1e9)
+        if n.key == 2:
+            n.key = 0
+        return n.key == 1
+
+
+nanotime = time.monotonic_ns
+
+
+def usleep(us: int) -> None:
+    time.sleep(us / 1e6)
+
+
+class slot:
+    __slots__ = ("v",)
+
+    def __init__(self) -> None:
+        self.v: Any = None
+
+
+def slotset(s: slot) -> bool:
+    return s.v is not None
+
+
+def slotswap(s: slot, o: Any) -> Any:
+    with _word:
+        old = s.v
+        s.v = o
+        return old
+
+
+def slotpeek(s: slot) -> Any:
+    return s.v
+
+
+def slotclear(s: slot) -> None:
+    s.v = None
+
+
+def ring() -> list[Any]:
+    return [None] * RUNQ
+
+
+def ringput(r: list[Any], i: int, o: Any) -> None:
+    # In a cell of its own: who wins the index empties the cell, and no copy of
+    # it that a thief left behind keeps the goroutine alive.
+    r[i % RUNQ] = [o]
+
+
+def ringtake(r: list[Any], i: int) -> Any:
+    cell = r[i % RUNQ]
+    o = cell[0]
+    cell[0] = None
+    return o
+
+
+def ringcopy(src: list[Any], i: int, dst: list[Any], j: int) -> None:
+    dst[j % RUNQ] = src[i % RUNQ]
+
+
+def _run(ctx: slot, result: slot, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> int:
+    if ctx.v is None:
+        ctx.v = contextvars.Context()
+    try:
+        result.v = ctx.v.run(fn, *args, **kwargs)
+    except BaseException as exc:
+        result.v = exc
+        return RAISE
+    return RETURN
+
+
+def gogo(coro: Any, ctx: slot, result: slot) -> int:
+    code = _run(ctx, result, coro.send, None)
+    if code == RETURN:
+        return YIELD
+    if isinstance(result.v, StopIteration):
+        result.v = result.v.value
+        return RETURN
+    return RAISE
+
+
+def gothrow(coro: Any, exc: BaseException, ctx: slot, result: slot) -> int:
+    code = _run(ctx, result, coro.throw, exc)
+    if code == RETURN:
+        return YIELD
+    if isinstance(result.v, StopIteration):
+        result.v = result.v.value
+        return RETURN
+    return RAISE
+
+
+def gocall(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Any, ctx: slot, result: slot
+) -> int:
+    return _run(ctx, result, fn, *args, **(kwargs or {}))
+
+
+def copycontext(ctx: slot) -> None:
+    ctx.v = contextvars.copy_context()
+
+
+def callsite(code: slot, lasti: int) -> None:
+    # Up past the runtime's own frames, which are invisible when compiled.
+    frame = sys._getframe(1)
+    here = os.path.dirname(os.path.dirname(__file__))
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
+        frame = frame.f_back
+    code.v = (frame.f_code, frame.f_lasti)
+
+
+def callsite_of(code: slot, lasti: int) -> tuple[str, int, str] | None:
+    """(file name, line, qualified name) of a recorded call site, or None."""
+    if code.v is None:
+        return None
+    c: CodeType
+    c, at = code.v
+    line = c.co_firstlineno
+    for start, end, ln in c.co_lines():
+        if start <= at < end and ln is not None:
+            line = ln
+            break
+    return c.co_filename, line, getattr(c, "co_qualname", c.co_name)
+
+
+class Awaitable:
+    """What `await` drives: step() returns YIELD, RETURN, RAISE or STOPASYNC and
+    leaves the value, or the exception, in `value`."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def step(self) -> int:
+        return RETURN
+
+    def __await__(self) -> Awaitable:
+        return self
+
+    def __iter__(self) -> Awaitable:
+        return self
+
+    def __next__(self) -> None:
+        code = self.step()
+        if code == YIELD:
+            return None
+        value = self.value
+        self.value = None
+        if code == RETURN:
+            raise StopIteration(value)
+        try:
+            raise StopAsyncIteration if code == STOPASYNC else value
+        finally:
+            del value
+
+
+def install_slots(cls: type) -> None:
+    """Nothing to do: `__next__` is the slot."""
+
+
+_tls = threading.local()
+
+
+def getm() -> Any:
+    return getattr(_tls, "m", None)
+
+
+def setm(mp: Any) -> None:
+    _tls.m = mp
+
+
+def cheaprand() -> int:
+    return random.getrandbits(32)
+
+
+def cheaprandn(n: int) -> int:
+    return random.randrange(n)
+
+
+class Heap:
+    """A min-heap of (when, item), first in first out among equal times."""
+
+    __slots__ = ("items", "seq")
+
+    def __init__(self) -> None:
+        self.items: list[tuple[int, int, Any]] = []
+        self.seq = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def minwhen(self) -> int:
+        return self.items[0][0] if self.items else 0
+
+    def push(self, when: int, item: Any) -> None:
+        self.seq += 1
+        heapq.heappush(self.items, (when, self.seq, item))
+
+    def pop(self) -> Any:
+        return heapq.heappop(self.items)[2]
+
+
+class Poller:
+    """epoll and a break eventfd. Each wait for an fd arms it once (one-shot), so
+    an fd that is ready already, or whose number was reused, is seen."""
+
+    def __init__(self) -> None:
+        self.ep = select.epoll()
+        self.evfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.ep.register(self.evfd, select.EPOLLIN)
+
+    def fileno(self) -> int:
+        return self.evfd
+
+    def ctl(self, fd: int, mask: int, registered: bool) -> int:
+        """Arm fd for mask (1 read, 2 write; 0 removes it); an errno, or 0."""
+        ev = select.EPOLLONESHOT
+        if mask & 1:
+            ev |= select.EPOLLIN | select.EPOLLRDHUP
+        if mask & 2:
+            ev |= select.EPOLLOUT
+        try:
+            if mask == 0:
+                self.ep.unregister(fd)
+                return 0
+            try:
+                self.ep.modify(fd, ev)
+            except FileNotFoundError:
+                self.ep.register(fd, ev)
+        except OSError as exc:
+            return exc.errno or -1
+        return 0
+
+    def breakpoll(self) -> None:
+        try:
+            os.eventfd_write(self.evfd, 1)
+        except BlockingIOError:
+            pass  # the counter is full: the poller is broken out of already
+
+    def wait(self, ns: int) -> list[int] | None:
+        """A list of fd << 2 | mask; ns 0 does not block, negative waits for ever."""
+        out = []
+        # Rounded up to the millisecond that epoll_wait counts in.
+        timeout = None if ns < 0 else -(-ns // 1_000_000) / 1000
+        try:
+            got = self.ep.poll(timeout, 128)
+        except InterruptedError:
+            return None
+        for fd, ev in got:
+            if fd == self.evfd:
+                if ns != 0:
+                    try:
+                        os.eventfd_read(fd)
+                    except BlockingIOError:
+                        pass  # another M drained it
+                continue
+            mask = 0
+            if ev & (select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
+                mask |= 1
+            if ev & (select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR):
+                mask |= 2
+            out.append(fd << 2 | mask)
+        return out or None
+
+    def close(self) -> None:
+        self.ep.close()
+        os.close(self.evfd)
+
+
+def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> None:
+    """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
+    threading.Thread(target=fn, args=(arg,), name=name, daemon=True).start()
+
+
+getident = threading.get_ident
+
+
+def checksignals() -> BaseException | None:
+    """Pending handlers run between bytecodes here: nothing to do."""
+    return None
+
+
+def asyncgen_hooks(firstiter: Any, finalizer: Any) -> None:
+    sys.set_asyncgen_hooks(firstiter, finalizer)
+
+

@@ -1,0 +1,1 @@
+"""The scheduler: one mechanism a module, named as in Go's runtime."""

@@ -1,0 +1,72 @@
+cimport cython
+from libc.stdint cimport int16_t, int32_t, int64_t
+
+from ..platform.native cimport (RAISE, RETURN, STOPASYNC, YIELD, add, cas, cheaprandn, getm, load,
+                                lock, mutex, store, unlock)
+from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
+from .machine cimport claim, release
+from .park cimport Op, opready, win
+
+cdef enum:
+    KSEND = 0
+    KRECV = 1
+    KRECVOK = 2
+    KRANGE = 3
+
+@cython.final
+cdef class Ringbuf:
+    cdef list items
+    cdef Py_ssize_t head
+    cdef Py_ssize_t n
+    @cython.locals(cap=Py_ssize_t, i=Py_ssize_t, old=list)
+    cdef void push(self, object v)
+    @cython.locals(items=list)
+    cdef object pop(self)
+
+@cython.final
+cdef class Chan:
+    cdef mutex lock
+    cdef bint closed
+    cdef int64_t cap
+    cdef Ringbuf buf
+    cdef Chanop recvfirst
+    cdef Chanop recvlast
+    cdef Chanop sendfirst
+    cdef Chanop sendlast
+    cdef int64_t seq
+    cdef object __weakref__
+    cdef void enqueue(self, Chanop sg)
+    cdef void dequeue(self, Chanop sg)
+    cdef Chanop recvq(self)
+    cdef Chanop sendq(self)
+
+@cython.final
+@cython.no_gc
+@cython.freelist(128)
+cdef class Chanop(Op):
+    cdef Chan c
+    cdef Chanop next
+    cdef Chanop prev
+    cdef Op sel
+    cdef int16_t kind
+    cdef bint queued
+    cdef bint ok
+    cdef bint used
+    cdef int32_t index
+    cdef int deliver(self) noexcept
+
+@cython.locals(sg=Chanop, c=Chan)
+cdef int tryop(Chanop op, P pp) noexcept
+@cython.locals(sg=Chanop)
+cdef int trysend(Chan c, Chanop op, P pp) noexcept
+@cython.locals(sg=Chanop)
+cdef int tryrecv(Chan c, Chanop op, P pp) noexcept
+cdef bint winsudog(Chanop sg) noexcept
+cdef Op waiter(Chanop sg)
+cdef Chanop newop(Chan c, int kind, object value)
+@cython.locals(sg=Chanop, woken=list)
+cdef void closechan(Chan c, P pp) except *
+@cython.locals(mp=M)
+cdef P enter()
+cdef void leave(P pp)
+cdef void needruntime(str what) except *

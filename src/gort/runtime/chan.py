@@ -1,0 +1,457 @@
+"""Channels.
+
+Invariants, under the channel's lock:
+    At least one of recvq and sendq is empty of waiters that can still be won,
+    but for a select that waits on both ends.
+    Buffered: values in the buffer imply an empty recvq; room an empty sendq.
+    Unbuffered: a value goes from hand to hand.
+
+A Chanop is its own sudog: it stands in a queue of its channel. Whoever takes it
+out of the queue must win it (its own `won` word, or its select's) before it
+touches its value; one that cannot be won was chosen elsewhere or cancelled, and
+is skipped. After Go's chan.go.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import cython
+
+from .gmp import sched
+from .park import Op, opready
+
+if not cython.compiled:
+    from ..platform import (
+        RAISE,
+        RETURN,
+        STOPASYNC,
+        YIELD,
+        cas,
+        getm,
+        load,
+        lock,
+        mutex,
+        unlock,
+    )
+    from .gmp import OPNEW, WPENDING, WREADY, M, P
+    from .machine import claim, release
+
+    KSEND = 0
+    KRECV = 1
+    KRECVOK = 2
+    KRANGE = 3
+
+_AGAIN = -1
+_MAXCAP = 1 << 31
+
+
+class ChanClosed(Exception):
+    """A send on a closed channel, a receive from one that is closed and drained, or
+    a second close."""
+
+
+class WouldBlock(Exception):
+    """send_nowait or recv_nowait could not go on without waiting."""
+
+
+class Ringbuf:
+    """A first-in first-out buffer that grows by doubling; under its channel's lock."""
+
+    __slots__ = ("items", "head", "n")
+
+    def __init__(self) -> None:
+        self.items: list[Any] = [None] * 4
+        self.head = 0
+        self.n = 0
+
+    def push(self, v: Any) -> None:
+        cap = len(self.items)
+        if self.n == cap:
+            old = self.items
+            self.items = old[self.head :] + old[: self.head] + [None] * cap
+            self.head = 0
+            cap = 2 * cap
+        i = self.head + self.n
+        if i >= cap:
+            i -= cap
+        self.items[i] = v
+        self.n += 1
+
+    def pop(self) -> Any:
+        items = self.items
+        v = items[self.head]
+        items[self.head] = None
+        self.head += 1
+        if self.head == len(items):
+            self.head = 0
+        self.n -= 1
+        return v
+
+
+class Chan:
+    """A channel of values, first in first out; make one with gort.chan(capacity)."""
+
+    __slots__ = (
+        "lock",
+        "closed",
+        "cap",
+        "buf",
+        "recvfirst",
+        "recvlast",
+        "sendfirst",
+        "sendlast",
+        "seq",
+        "__weakref__",
+    )
+
+    def __init__(self, capacity: int = 0) -> None:
+        if not cython.compiled:
+            self.lock = mutex()
+            self.closed = False
+            self.recvfirst: Chanop | None = None
+            self.recvlast: Chanop | None = None
+            self.sendfirst: Chanop | None = None
+            self.sendlast: Chanop | None = None
+        try:
+            n = operator.index(capacity)
+        except TypeError:
+            raise TypeError(
+                f"a channel's capacity must be an int, not {type(capacity).__name__}"
+            ) from None
+        if not 0 <= n < _MAXCAP:
+            raise ValueError(f"a channel's capacity must be from 0 to {_MAXCAP - 1}, not {n}")
+        self.cap = n
+        self.buf = Ringbuf() if n else None
+        self.seq = id(self)
+
+    def send(self, value: Any) -> Chanop:
+        """Send value; await it. Waits for a receiver or for room in the buffer.
+
+        Raises ChanClosed on a closed channel.
+        """
+        return newop(self, KSEND, value)
+
+    def recv(self) -> Chanop:
+        """Receive a value; await it. Raises ChanClosed when closed and drained."""
+        return newop(self, KRECV, None)
+
+    def recv_ok(self) -> Chanop:
+        """Receive; await it: (value, True), or (None, False) when closed and drained."""
+        return newop(self, KRECVOK, None)
+
+    def send_nowait(self, value: Any) -> None:
+        """Send without waiting, from any thread while a runtime is up.
+
+        Raises WouldBlock where send would wait, ChanClosed on a closed channel,
+        RuntimeError when no runtime is up.
+        """
+        needruntime("send_nowait")
+        op = newop(self, KSEND, value)
+        nowait(op)
+
+    def recv_nowait(self) -> Any:
+        """Receive without waiting, from any thread while a runtime is up.
+
+        Raises WouldBlock where recv would wait, ChanClosed when closed and
+        drained, RuntimeError when no runtime is up.
+        """
+        needruntime("recv_nowait")
+        return nowait(newop(self, KRECV, None))
+
+    def close(self) -> None:
+        """Close the channel, from any thread while a runtime is up.
+
+        Parked receivers wake as drained, parked senders raise ChanClosed.
+        Raises ChanClosed when it is closed already.
+        """
+        needruntime("close")
+        pp = enter()
+        try:
+            closechan(self, pp)
+        finally:
+            leave(pp)
+
+    @property
+    def capacity(self) -> int:
+        """How many values the buffer holds; 0 for an unbuffered channel."""
+        return self.cap
+
+    def __len__(self) -> int:
+        return self.buf.n if self.buf is not None else 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __aiter__(self) -> Chan:
+        return self
+
+    def __anext__(self) -> Chanop:
+        return newop(self, KRANGE, None)
+
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> Any:
+        return cls
+
+    def __repr__(self) -> str:
+        state = ", closed" if self.closed else ""
+        return f"<Chan {len(self)}/{self.cap}{state}>"
+
+    def enqueue(self, sg: Chanop) -> None:
+        """Append sg to the queue of its kind; the lock is held."""
+        sg.queued = True
+        if sg.kind == KSEND:
+            last = self.sendlast
+            self.sendlast = sg
+            if last is None:
+                self.sendfirst = sg
+        else:
+            last = self.recvlast
+            self.recvlast = sg
+            if last is None:
+                self.recvfirst = sg
+        if last is not None:
+            last.next = sg
+            sg.prev = last
+
+    def dequeue(self, sg: Chanop) -> None:
+        """Take sg out of its queue, if it stands there; the lock is held."""
+        if not sg.queued:
+            return
+        sg.queued = False
+        prev = sg.prev
+        next = sg.next
+        if prev is not None:
+            prev.next = next
+        elif sg.kind == KSEND:
+            self.sendfirst = next
+        else:
+            self.recvfirst = next
+        if next is not None:
+            next.prev = prev
+        elif sg.kind == KSEND:
+            self.sendlast = prev
+        else:
+            self.recvlast = prev
+        sg.next = None
+        sg.prev = None
+
+    def recvq(self) -> Chanop | None:
+        """The first receiver in waiting, dequeued and won; the lock is held."""
+        while True:
+            sg = self.recvfirst
+            if sg is None:
+                return None
+            self.dequeue(sg)
+            if winsudog(sg):
+                return sg
+
+    def sendq(self) -> Chanop | None:
+        """The first sender in waiting, dequeued and won; the lock is held."""
+        while True:
+            sg = self.sendfirst
+            if sg is None:
+                return None
+            self.dequeue(sg)
+            if winsudog(sg):
+                return sg
+
+
+class Chanop(Op):
+    """One operation on a channel, and its sudog. Await it, or give it to select."""
+
+    __slots__ = ("c", "next", "prev", "sel", "kind", "queued", "ok", "used", "index")
+
+    def start(self, pp: P) -> int:
+        if self.used:
+            self.value = RuntimeError(
+                "this op was given to select already: an op is used once, make a new one"
+            )
+            return RAISE
+        c = self.c
+        lock(c.lock)
+        code = tryop(self, pp)
+        if code == _AGAIN:
+            self.gopark(2 if self.kind == KSEND else 1)
+            c.enqueue(self)
+            unlock(c.lock)
+            return YIELD
+        unlock(c.lock)
+        return code
+
+    def finish(self) -> int:
+        return self.deliver()
+
+    def deliver(self) -> int:
+        """What the op gives once it is done: value and ok to a code and a value."""
+        if self.kind == KSEND:
+            self.value = None
+            if self.ok:
+                return RETURN
+            self.value = ChanClosed("send on closed channel")
+            return RAISE
+        if self.kind == KRECVOK:
+            self.value = (self.value, self.ok)
+            return RETURN
+        if self.ok:
+            return RETURN
+        if self.kind == KRANGE:
+            return STOPASYNC
+        self.value = ChanClosed("receive from closed and drained channel")
+        return RAISE
+
+    def unqueue(self) -> None:
+        c = self.c
+        lock(c.lock)
+        c.dequeue(self)
+        unlock(c.lock)
+
+
+def newop(c: Chan, kind: int, value: Any) -> Chanop:
+    op = Chanop.__new__(Chanop)
+    if not cython.compiled:
+        op.__init__()  # type: ignore[misc]
+        op.next = op.prev = op.sel = None
+        op.queued = op.ok = op.used = False
+        op.index = 0
+    op.c = c
+    op.kind = kind
+    op.value = value
+    return op
+
+
+def winsudog(sg: Chanop) -> bool:
+    """Win a dequeued sudog, or the select that it belongs to."""
+    sel = sg.sel
+    if sel is None:
+        return cas(sg.won, WPENDING, WREADY)
+    if not cas(sel.won, WPENDING, WREADY):
+        return False
+    sel.code = sg.index
+    return True
+
+
+def waiter(sg: Chanop) -> Op:
+    """Whom to wake for a won sudog."""
+    return sg if sg.sel is None else sg.sel
+
+
+def tryop(op: Chanop, pp: P) -> int:
+    """Do op now if it can be done; _AGAIN when it has to wait. c.lock is held.
+
+    Makes a peer runnable under the lock: nothing that goready does can run a
+    user's code.
+    """
+    if op.kind == KSEND:
+        return trysend(op.c, op, pp)
+    return tryrecv(op.c, op, pp)
+
+
+def trysend(c: Chan, op: Chanop, pp: P) -> int:
+    if c.closed:
+        op.ok = False
+        return op.deliver()
+    sg = c.recvq()
+    if sg is not None:
+        sg.value = op.value
+        sg.ok = True
+        opready(waiter(sg), pp, True)
+    elif c.buf is not None and c.buf.n < c.cap:
+        c.buf.push(op.value)
+    else:
+        return _AGAIN
+    op.value = None
+    return RETURN
+
+
+def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
+    buf = c.buf
+    if buf is not None and buf.n > 0:
+        op.value = buf.pop()
+        op.ok = True
+        sg = c.sendq()
+        if sg is not None:
+            buf.push(sg.value)
+            sg.value = None
+            sg.ok = True
+            opready(waiter(sg), pp, True)
+        return op.deliver()
+    sg = c.sendq()
+    if sg is not None:
+        op.value = sg.value
+        op.ok = True
+        sg.value = None
+        sg.ok = True
+        opready(waiter(sg), pp, True)
+        return op.deliver()
+    if c.closed:
+        op.ok = False
+        return op.deliver()
+    return _AGAIN
+
+
+def closechan(c: Chan, pp: P) -> None:
+    woken: list[Chanop] = []
+    lock(c.lock)
+    if c.closed:
+        unlock(c.lock)
+        raise ChanClosed("close of closed channel")
+    c.closed = True
+    while True:
+        sg = c.recvq()
+        if sg is None:
+            sg = c.sendq()
+        if sg is None:
+            break
+        sg.ok = False
+        woken.append(sg)
+    unlock(c.lock)
+    for sg in woken:
+        opready(waiter(sg), pp, False)
+
+
+def nowait(op: Chanop) -> Any:
+    """Do op at once, on any thread, or raise."""
+    c = op.c
+    pp = enter()
+    lock(c.lock)
+    code = tryop(op, pp)
+    unlock(c.lock)
+    leave(pp)
+    if code == RETURN:
+        return op.value
+    if code == _AGAIN:
+        what = "send" if op.kind == KSEND else "receive"
+        raise WouldBlock(f"{what} would block")
+    exc: BaseException = op.value
+    raise exc
+
+
+def enter() -> P | None:
+    """Enter the runtime from a plain call: this thread's P, claimed, if it has one."""
+    mp: M = getm()
+    if mp is None:
+        return None
+    return claim(mp)
+
+
+def leave(pp: P | None) -> None:
+    """Undo enter."""
+    if pp is not None:
+        mp: M = getm()
+        release(mp, pp)
+
+
+def needruntime(what: str) -> None:
+    if load(sched.up) == 0:
+        raise RuntimeError(f"{what}: no gort runtime is up; call it under gort.run(main)")
+
+
+def chan(capacity: int = 0) -> Chan:
+    """Make a channel; capacity 0 is unbuffered: a send waits for its receiver.
+
+    Raises TypeError or ValueError for a capacity that is no int from 0 on.
+    Callable from any thread, also before the runtime is up.
+    """
+    return Chan(capacity)

@@ -1,0 +1,182 @@
+cimport cython
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+
+from ..platform.native cimport Awaitable, Heap, Poller, atomic, mutex, note, ring, slot
+
+cdef enum:
+    Gidle = 0
+    Grunnable = 1
+    Grunning = 2
+    Gsyscall = 3
+    Gwaiting = 4
+    Gdead = 6
+    Gparking = 7
+    Gparkready = 8
+    Gscan = 0x1000
+
+    Pidle = 0
+    Prunning = 1
+    Psyscall = 2
+    Pgcstop = 3
+    Pdead = 4
+    Puser = 5
+    PSTATE = 0xff
+    PMSHIFT = 8
+
+    ANONE = 0
+    APARK = 1
+    AGOSCHED = 2
+    ALOSTP = 3
+
+    OPNEW = 0
+    OPPARKED = 1
+    OPDONE = 2
+    OPYIELDED = 3
+
+    WPENDING = 0
+    WREADY = 1
+    WCANCELLED = 2
+
+    NSHARD = 8
+
+@cython.final
+cdef class G:
+    cdef atomic status_
+    cdef mutex lock
+    cdef int32_t waitreason
+    cdef readonly int64_t goid
+    cdef readonly int64_t parentgoid
+    cdef object coro
+    cdef slot ctx
+    cdef M m
+    cdef M lockedm
+    cdef G schedlink
+    cdef G allnext
+    cdef G allprev
+    cdef Awaitable waiting
+    cdef Awaitable joinq
+    cdef int64_t waitsince
+    cdef object result
+    cdef object throwing
+    cdef object scope
+    cdef atomic cancelreq
+    cdef slot callcode
+    cdef int32_t calllasti
+    cdef int32_t lockcount
+    cdef int16_t outcome
+    cdef bint retrieved
+    cdef bint plain
+    cdef bint issystem
+    cdef object __weakref__
+
+@cython.final
+cdef class M:
+    cdef readonly int64_t id
+    cdef P p
+    cdef P nextp
+    cdef G curg
+    cdef G lockedg
+    cdef M schedlink
+    cdef note park
+    cdef slot result
+    cdef int64_t gen
+    cdef int64_t userword
+    cdef int64_t runword
+    cdef int64_t sysword
+    cdef bint spinning
+    cdef bint ism0
+    cdef int32_t action
+    cdef readonly object ident
+
+@cython.final
+cdef class P:
+    cdef readonly int64_t id
+    cdef atomic status
+    cdef atomic runqhead
+    cdef atomic runqtail
+    cdef ring runq
+    cdef slot runnext
+    cdef atomic schedtick
+    cdef atomic syscalltick
+    cdef atomic preempt
+    cdef int64_t seentick
+    cdef int64_t seenwhen
+    cdef int64_t goidcache
+    cdef int64_t goidcacheend
+    cdef mutex timerlock
+    cdef Heap timers
+    cdef atomic minwhen
+    cdef int64_t zombies
+    cdef P link
+
+@cython.final
+cdef class Shard:
+    cdef mutex lock
+    cdef G head
+    cdef int64_t n
+    cdef int64_t count(self)
+
+@cython.final
+cdef class Sched:
+    cdef mutex lock
+    cdef atomic gen
+    cdef atomic up
+    cdef atomic goidgen
+    cdef list allp
+    cdef atomic nprocs
+    cdef P pidle
+    cdef atomic npidle
+    cdef atomic nmspinning
+    cdef atomic needspinning
+    cdef M midle
+    cdef int64_t nmidle
+    cdef int64_t nmidlelocked
+    cdef int64_t mcount
+    cdef int64_t mnext
+    cdef int64_t maxmcount
+    cdef set allm
+    cdef G runqhead
+    cdef G runqtail
+    cdef atomic runqsize
+    cdef atomic gcwaiting
+    cdef int64_t stopwait
+    cdef note stopnote
+    cdef mutex worldsema
+    cdef atomic lastpoll
+    cdef atomic polluntil
+    cdef atomic netpollwaiters
+    cdef atomic netpollwake
+    cdef Poller poller
+    cdef atomic sysmonwait
+    cdef note sysmonnote
+    cdef note exitnote
+    cdef atomic exiting
+    cdef atomic draining
+    cdef atomic threadwaiters
+    cdef atomic deadcheck
+    cdef list shards
+    cdef M m0
+    cdef G maing
+    cdef object mstart
+    cdef object join
+    cdef object cancel
+    cdef object panic
+    cdef object describe
+    cdef object interrupted
+    cdef object mainexit
+    cdef object drained
+    cdef object fatal
+    cdef int64_t starttime
+    cdef int64_t drainstart
+    cdef atomic nsteals
+    cdef atomic nthreads
+
+cdef Sched sched
+
+cdef G newg(object coro, int64_t goid)
+cdef void throw(str msg) noexcept
+cdef void fatal(str msg) noexcept
+cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
+cdef void allgadd(G gp)
+cdef void allgdel(G gp)
+cdef list allgs()

@@ -1,0 +1,506 @@
+"""G, M, P and sched: the scheduler's records, their statuses and who owns what.
+
+A G is one goroutine around a coroutine. Its status is one word, changed by
+compare-and-swap:
+
+    idle      being made; only its creator sees it
+    runnable  on exactly one run queue, or in the hands of one M
+    running   its M's alone
+    parking   its M's, but its op stands in a queue: anyone may ready it
+    parkready parking, and already readied: the M runs it again
+    waiting   nobody's; whoever wins its op's `won` word readies it
+    dead      finished
+
+The scan bit freezes a waiting G: whoever set it may look at `waiting`, and
+goready waits for the bit to go (Go's castogscanstatus).
+
+A P's status word is its state and the id of the M that holds it, so that an M
+whose P was retaken cannot claim it back from the next holder:
+
+    idle     on the idle list, or in the hands of one M that is placing it
+    running  its M is inside the runtime; nobody else touches the P
+    user     its M runs Python code: sysmon and stop-the-world may take it
+    syscall  as user, in a call that was declared to block
+    gcstop   stopped with the world
+    dead     above GOMAXPROCS
+
+After Go's runtime2.go; user in place of "in a C call" is ours, since Python
+code cannot be stopped in the middle (docs/design.md).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import cython
+
+if not cython.compiled:
+    from ..platform import (
+        Awaitable,
+        Heap,
+        add,
+        atomic,
+        callsite_of,
+        cas,
+        load,
+        lock,
+        mutex,
+        note,
+        ring,
+        slot,
+        slotclear,
+        unlock,
+    )
+
+    Gidle = 0
+    Grunnable = 1
+    Grunning = 2
+    Gsyscall = 3
+    Gwaiting = 4
+    Gdead = 6
+    Gparking = 7
+    Gparkready = 8
+    Gscan = 0x1000
+
+    Pidle = 0
+    Prunning = 1
+    Psyscall = 2
+    Pgcstop = 3
+    Pdead = 4
+    Puser = 5
+    PSTATE = 0xFF
+    PMSHIFT = 8
+
+    ANONE = 0
+    APARK = 1
+    AGOSCHED = 2
+    ALOSTP = 3
+
+    OPNEW = 0
+    OPPARKED = 1
+    OPDONE = 2
+    OPYIELDED = 3
+
+    WPENDING = 0
+    WREADY = 1
+    WCANCELLED = 2
+
+    NSHARD = 8
+
+_STATUS = {
+    Gidle: "idle",
+    Grunnable: "runnable",
+    Grunning: "running",
+    Gsyscall: "syscall",
+    Gwaiting: "waiting",
+    Gdead: "dead",
+    Gparking: "waiting",
+    Gparkready: "runnable",
+}
+
+WAITREASONS = (
+    "",
+    "chan receive",
+    "chan send",
+    "select",
+    "select (no cases)",
+    "sleep",
+    "IO wait",
+    "goroutine wait",
+    "sync.Mutex.Lock",
+    "sync.RWMutex.Lock",
+    "sync.RWMutex.RLock",
+    "sync.WaitGroup.Wait",
+    "sync.Cond.Wait",
+    "semacquire",
+    "group wait",
+    "GC worker (idle)",
+    "chan receive (nil chan)",
+)
+"""What a waiting goroutine waits for, in Go's words; an op holds the index."""
+
+
+class G:
+    """A goroutine: what `gort.go` returns.
+
+    Await it for its result. All attributes may be read from any thread.
+    """
+
+    __slots__ = (
+        "status_",
+        "lock",
+        "waitreason",
+        "goid",
+        "parentgoid",
+        "coro",
+        "ctx",
+        "m",
+        "lockedm",
+        "schedlink",
+        "allnext",
+        "allprev",
+        "waiting",
+        "joinq",
+        "waitsince",
+        "result",
+        "throwing",
+        "scope",
+        "cancelreq",
+        "callcode",
+        "calllasti",
+        "lockcount",
+        "outcome",
+        "retrieved",
+        "plain",
+        "issystem",
+        "__weakref__",
+    )
+
+    if not cython.compiled:
+
+        def __init__(self) -> None:
+            self.status_ = atomic()
+            self.lock = mutex()
+            self.cancelreq = atomic()
+            self.ctx = slot()
+            self.callcode = slot()
+            self.coro = self.m = self.lockedm = self.schedlink = None
+            self.allnext = self.allprev = self.waiting = self.joinq = None
+            self.result = self.throwing = self.scope = None
+            self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
+            self.calllasti = self.lockcount = self.outcome = 0
+            self.retrieved = self.plain = self.issystem = False
+
+    @property
+    def id(self) -> int:
+        """The goroutine's number; main is 1."""
+        return self.goid
+
+    @property
+    def status(self) -> str:
+        """idle, runnable, running, syscall, waiting or dead."""
+        return sched.describe(self)
+
+    @property
+    def wait_reason(self) -> str:
+        """What it waits for, in Go's words; empty unless it is waiting."""
+        s = load(self.status_) & ~Gscan
+        return WAITREASONS[self.waitreason] if s == Gwaiting or s == Gparking else ""
+
+    def done(self) -> bool:
+        """Whether it has finished."""
+        return load(self.status_) == Gdead
+
+    def cancel(self) -> None:
+        """Make every op that it awaits from now on raise Cancelled.
+
+        Level-triggered: it holds until the goroutine ends. Callable from any
+        thread while a runtime is up; raises RuntimeError otherwise.
+        """
+        sched.cancel(self)
+
+    def __await__(self) -> Any:
+        return sched.join(self)
+
+    def __repr__(self) -> str:
+        reason = self.wait_reason
+        where = callsite_of(self.callcode, self.calllasti)
+        made = f" created by {where[2]} at {where[0]}:{where[1]}" if where else ""
+        return f"<Goroutine {self.goid} [{reason or self.status}]{made}>"
+
+    def __del__(self) -> None:
+        # The last handle is gone: an exception that nobody can retrieve is a panic.
+        if self.outcome == 2 and not self.retrieved:
+            self.retrieved = True
+            sched.panic(self)
+
+    def __dealloc__(self) -> None:
+        slotclear(self.ctx)
+        slotclear(self.callcode)
+
+
+class M:
+    """A machine: one OS thread.
+
+    Its own thread alone writes every field but these: nextp, lockedg and
+    schedlink, which belong to whoever took it off the idle list under sched.lock.
+    """
+
+    __slots__ = (
+        "id",
+        "p",
+        "nextp",
+        "curg",
+        "lockedg",
+        "schedlink",
+        "park",
+        "result",
+        "gen",
+        "userword",
+        "runword",
+        "sysword",
+        "spinning",
+        "ism0",
+        "action",
+        "ident",
+    )
+
+    def __init__(self, id: int, gen: int) -> None:
+        if not cython.compiled:
+            self.park = note()
+            self.result = slot()
+            self.p = self.nextp = self.curg = self.lockedg = self.schedlink = None
+            self.spinning = self.ism0 = False
+            self.action = 0
+            self.ident = None
+        self.id = id
+        self.gen = gen
+        self.userword = Puser | id << PMSHIFT
+        self.runword = Prunning | id << PMSHIFT
+        self.sysword = Psyscall | id << PMSHIFT
+
+    def __repr__(self) -> str:
+        return f"<M {self.id}>"
+
+
+class P:
+    """A processor: the right to run goroutines, and what running them needs.
+
+    The M that holds it (status running) owns every field but: status itself;
+    runqhead and runnext, which thieves advance and swap; timers and zombies,
+    under timerlock; seentick and seenwhen, which are sysmon's; link, under
+    sched.lock.
+    """
+
+    __slots__ = (
+        "id",
+        "status",
+        "runqhead",
+        "runqtail",
+        "runq",
+        "runnext",
+        "schedtick",
+        "syscalltick",
+        "preempt",
+        "seentick",
+        "seenwhen",
+        "goidcache",
+        "goidcacheend",
+        "timerlock",
+        "timers",
+        "minwhen",
+        "zombies",
+        "link",
+    )
+
+    def __init__(self, id: int) -> None:
+        if not cython.compiled:
+            self.status = atomic()
+            self.runqhead = atomic()
+            self.runqtail = atomic()
+            self.runq = ring()
+            self.runnext = slot()
+            self.schedtick = atomic()
+            self.syscalltick = atomic()
+            self.preempt = atomic()
+            self.timerlock = mutex()
+            self.minwhen = atomic()
+            self.seentick = self.seenwhen = self.zombies = 0
+            self.goidcache = self.goidcacheend = 0
+            self.link = None
+        self.id = id
+        self.timers = Heap()
+
+    def __repr__(self) -> str:
+        return f"<P {self.id}>"
+
+
+class Shard:
+    """A part of the list of all live goroutines, under its own lock."""
+
+    __slots__ = ("lock", "head", "n")
+
+    def __init__(self) -> None:
+        if not cython.compiled:
+            self.lock = mutex()
+            self.head = None
+            self.n = 0
+
+    def count(self) -> int:
+        return self.n
+
+
+class Sched:
+    """What all Ms share. `lock` protects the global run queue, the idle lists of
+    Ms and Ps, and the counts beside them; atomics say otherwise.
+
+    mstart, join, cancel, panic, interrupted, mainexit, drained and
+    describe are functions of upper floors,
+    handed in at boot.
+    """
+
+    __slots__ = (
+        "lock",
+        "gen",
+        "up",
+        "goidgen",
+        "allp",
+        "nprocs",
+        "pidle",
+        "npidle",
+        "nmspinning",
+        "needspinning",
+        "midle",
+        "nmidle",
+        "nmidlelocked",
+        "mcount",
+        "mnext",
+        "maxmcount",
+        "allm",
+        "runqhead",
+        "runqtail",
+        "runqsize",
+        "gcwaiting",
+        "stopwait",
+        "stopnote",
+        "worldsema",
+        "lastpoll",
+        "polluntil",
+        "netpollwaiters",
+        "netpollwake",
+        "poller",
+        "sysmonwait",
+        "sysmonnote",
+        "exitnote",
+        "exiting",
+        "draining",
+        "threadwaiters",
+        "deadcheck",
+        "shards",
+        "m0",
+        "maing",
+        "mstart",
+        "join",
+        "cancel",
+        "panic",
+        "describe",
+        "interrupted",
+        "mainexit",
+        "drained",
+        "fatal",
+        "starttime",
+        "drainstart",
+        "nsteals",
+        "nthreads",
+    )
+
+    def __init__(self) -> None:
+        if not cython.compiled:
+            self.lock = mutex()
+            self.worldsema = mutex()
+            self.stopnote = note()
+            self.sysmonnote = note()
+            self.exitnote = note()
+            for name in (
+                "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
+                "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
+                "threadwaiters deadcheck nsteals nthreads"
+            ).split():
+                setattr(self, name, atomic())
+            self.pidle = self.midle = self.runqhead = self.runqtail = None
+            self.poller = self.m0 = self.maing = self.mstart = self.fatal = None
+            self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
+            self.stopwait = self.starttime = self.drainstart = 0
+        self.maxmcount = 10000
+        self.allp = []
+        self.allm = set()
+        self.shards = [Shard() for _ in range(NSHARD)]
+        self.join = self.cancel = self.panic = self.interrupted = None
+        self.mainexit = self.drained = None
+        self.describe = describe
+
+
+def describe(gp: G) -> str:
+    return _STATUS[load(gp.status_) & ~Gscan]
+
+
+sched = Sched()
+
+
+def throw(msg: str) -> None:
+    """The runtime's own state is broken: say so as Go does, and end the process."""
+    sys.stderr.write(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n")
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def fatal(msg: str) -> None:
+    """A fatal error of the program, not of the runtime; Go's words, exit status 2."""
+    sys.stderr.write(msg + "\n")
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def newg(coro: object, goid: int) -> G:
+    gp = G.__new__(G)
+    if not cython.compiled:
+        gp.__init__()  # type: ignore[misc]
+    gp.coro = coro
+    gp.goid = goid
+    return gp
+
+
+def casgstatus(gp: G, old: int, new: int) -> bool:
+    """A change of status that only this M can make: failing is fatal."""
+    if not cas(gp.status_, old, new):
+        throw(f"casgstatus: bad g status {load(gp.status_)}, want {old} to {new}")
+    return True
+
+
+def allgadd(gp: G) -> None:
+    shard: Shard = sched.shards[gp.goid % NSHARD]
+    lock(shard.lock)
+    head = shard.head
+    gp.allnext = head
+    if head is not None:
+        head.allprev = gp
+    shard.head = gp
+    shard.n += 1
+    unlock(shard.lock)
+
+
+def allgdel(gp: G) -> None:
+    shard: Shard = sched.shards[gp.goid % NSHARD]
+    lock(shard.lock)
+    prev = gp.allprev
+    next = gp.allnext
+    if prev is not None:
+        prev.allnext = next
+    else:
+        shard.head = next
+    if next is not None:
+        next.allprev = prev
+    gp.allnext = None
+    gp.allprev = None
+    shard.n -= 1
+    unlock(shard.lock)
+
+
+def allgs() -> list[G]:
+    """Every live goroutine, in the order of their numbers."""
+    found: list[G] = []
+    for shard in sched.shards:
+        lock(shard.lock)
+        gp = shard.head
+        while gp is not None:
+            found.append(gp)
+            gp = gp.allnext
+        unlock(shard.lock)
+    found.sort(key=_goid)
+    return found
+
+
+def _goid(gp: G) -> int:
+    return gp.goid

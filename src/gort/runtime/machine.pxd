@@ -1,0 +1,38 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport (add, cas, checksignals, getm, load, lock, newosproc, note,
+                                noteclear, notesleep, notewakeup, setm, store, store_rel, swap,
+                                unlock)
+from .gmp cimport (G, M, P, PMSHIFT, PSTATE, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched,
+                   fatal, sched, throw)
+from .runq cimport runqempty
+
+@cython.locals(pp=P)
+cdef P claim(M mp)
+cdef P reclaim(M mp)
+cdef void release(M mp, P pp) noexcept
+cdef bint stale(M mp) noexcept
+cdef void pidleput(P pp) noexcept
+cdef P pidleget()
+cdef P pidlegetspinning()
+cdef void acquirep(M mp, P pp) noexcept
+cdef P releasep(M mp)
+cdef void mput(M mp) noexcept
+cdef M mget()
+cdef bint stopm(M mp)
+cdef void startm(P pp, bint spinning, bint locked)
+cdef void newm(P pp, bint spinning, bint locked)
+cdef void mexit(M mp)
+cdef void wakep(P pp)
+cdef void handoffp(P pp)
+@cython.locals(mp=M, pp=P)
+cdef bint stoplockedm(M mp)
+@cython.locals(lm=M, pp=P)
+cdef bint startlockedm(M mp, G gp)
+cdef void wakenetpoller(int64_t when)
+cdef void netpollbreak()
+cdef void checkdead() noexcept
+cdef void mwait(M mp)
+@cython.locals(pp=P)
+cdef bint gcstopm(M mp)

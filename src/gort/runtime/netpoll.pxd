@@ -1,0 +1,40 @@
+cimport cython
+from libc.stdint cimport int32_t, int64_t
+
+from ..platform.native cimport (RAISE, RETURN, YIELD, Poller, add, cas, load, lock, mutex, nanotime,
+                                store, unlock)
+from .gmp cimport G, Grunning, M, P, Sched, WPENDING, WREADY, sched
+from .park cimport Op, opready, win
+
+@cython.final
+@cython.no_gc
+cdef class Polldesc:
+    cdef int fd
+    cdef bint registered
+    cdef Iowait rq
+    cdef Iowait wq
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Iowait(Op):
+    cdef int fd
+    cdef int mode
+    cdef Iowait next
+    cdef object error
+
+@cython.final
+cdef class Netpoll:
+    cdef mutex lock
+    cdef dict pds
+
+cdef Netpoll np
+
+@cython.locals(pd=Polldesc, word=int64_t, mask=int, left=int)
+cdef list netpoll(int64_t ns)
+@cython.locals(op=Iowait, next=Iowait)
+cdef list wakequeue(Iowait op, list ready, object error)
+@cython.locals(op=Iowait)
+cdef int64_t readylist(list ready, P pp)
+cdef Iowait without(Iowait head, Iowait op)
+cdef int waiting(Polldesc pd) noexcept

@@ -1,0 +1,51 @@
+cimport cython
+from libc.stdint cimport int32_t, int64_t
+
+from ..platform.native cimport (RAISE, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock,
+                                nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
+                                unlock, usleep)
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gparking, Gparkready, Grunnable, Grunning,
+                   Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
+                   WPENDING, WREADY, allgs, sched, throw)
+from .machine cimport claim, release, stale, wakep
+from .runq cimport globrunqput, runqput
+
+cdef class Threadwaiter:
+    cdef note n
+
+@cython.no_gc
+cdef class Op(Awaitable):
+    cdef atomic won
+    cdef G g
+    cdef Threadwaiter tw
+    cdef int32_t state
+    cdef int32_t code
+    cdef int step(self) noexcept
+    @cython.locals(pp=P)
+    cdef int begin(self, M mp, G gp) noexcept
+    cdef int resume(self, M mp, G gp) noexcept
+    cdef int start(self, P pp) noexcept
+    cdef int finish(self) noexcept
+    cdef void unqueue(self) noexcept
+    cdef int fail(self, object exc) noexcept
+    cdef void gopark(self, int32_t reason) noexcept
+    cdef int foreign(self, M mp, G gp) noexcept
+
+cdef bint win(Op op) noexcept
+cdef void opready(Op op, P pp, bint next)
+@cython.locals(s=int64_t)
+cdef void goready(G gp, P pp, bint next)
+cdef void ready(G gp, P pp, bint next)
+cdef bint parkdone(G gp)
+@cython.locals(s=int64_t, op=Op)
+cdef void interrupt(G gp)
+@cython.locals(mp=M, pp=P)
+cdef P enter()
+cdef M running()
+cdef object cancelexc(G gp)
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Gosched(Op):
+    pass

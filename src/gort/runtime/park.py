@@ -1,0 +1,350 @@
+"""gopark and goready: the hand-shake between an op that waits and who wakes it.
+
+In Go a goroutine is off its stack before the lock that protects its wait is
+released. A coroutine is not: between queueing itself on a channel and its
+frames having returned to the M, another M may ready it. The protocol, all on
+the one word gp.status:
+
+1. The op, under the lock of what it waits for, stores *parking* and queues
+   itself; then it returns up through the coroutine's frames.
+2. goready on a parking G changes it to *parkready* and is done.
+3. The M, once the coroutine has returned, changes parking to waiting
+   (parkdone), or finds parkready and runs the goroutine again at once.
+
+So a coroutine is never resumed while its frames are live.
+
+Who wakes it is decided by the op's own word `won`: a sender, a timer, a poller
+or a cancel, whoever changes it from pending, and nobody else, readies the G. A
+loser that found the op in a queue goes on to the next waiter. An op waits once,
+so an old waker can never win a later wait.
+
+Cancel (interrupt) sets the request first and then looks at the status; parkdone
+sets the status first and then looks at the request. One of them sees the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cython
+
+from .gmp import G, M, P, allgs, sched
+
+if not cython.compiled:
+    from ..platform import (
+        RAISE,
+        RETURN,
+        YIELD,
+        Awaitable,
+        atomic,
+        cas,
+        getm,
+        load,
+        lock,
+        nanotime,
+        note,
+        notewakeup,
+        store,
+        store_rel,
+        unlock,
+        usleep,
+    )
+    from .gmp import (
+        AGOSCHED,
+        ALOSTP,
+        APARK,
+        OPDONE,
+        OPNEW,
+        OPPARKED,
+        OPYIELDED,
+        WCANCELLED,
+        WPENDING,
+        WREADY,
+        Gparking,
+        Gparkready,
+        Grunnable,
+        Grunning,
+        Gscan,
+        Gwaiting,
+        throw,
+    )
+    from .machine import claim, release, stale, wakep
+    from .runq import globrunqput, runqput
+
+
+class Cancelled(BaseException):
+    """Raised in a cancelled goroutine by every op that it awaits.
+
+    A BaseException, so that `except Exception` does not swallow it. Let it pass.
+    """
+
+
+class Threadwaiter:
+    """The sleep of a plain thread in gort.wait, in place of a goroutine."""
+
+    __slots__ = ("n",)
+
+    def __init__(self) -> None:
+        if not cython.compiled:
+            self.n = note()
+
+
+class Op(Awaitable):
+    """Something that a goroutine awaits once. Nothing happens until then.
+
+    A kind of op says what it does in three methods, all called inside the
+    runtime: start(pp) does it, or parks; finish() ends a wait that was won;
+    unqueue() takes it out of every queue after a cancel. They return what
+    step() returns and leave the value in `value`.
+    """
+
+    __slots__ = ("won", "g", "tw", "state", "code", "__weakref__")
+
+    def __init__(self) -> None:
+        if not cython.compiled:
+            self.value = None
+            self.won = atomic()
+            self.g = self.tw = None
+            self.state = self.code = 0
+
+    def step(self) -> int:
+        mp: M = getm()
+        gp = mp.curg if mp is not None else None
+        if gp is None:
+            return self.fail(
+                RuntimeError("await of a gort op outside the runtime: call it under gort.run(main)")
+            )
+        if self.state == OPNEW:
+            return self.begin(mp, gp)
+        return self.resume(mp, gp)
+
+    def begin(self, mp: M, gp: G) -> int:
+        """The first step: a safe-point, then start()."""
+        if load(gp.cancelreq) != 0:
+            self.state = OPDONE
+            return self.fail(cancelexc(gp))
+        pp = claim(mp)
+        if pp is None:
+            if stale(mp):
+                self.state = OPDONE
+                return self.fail(Cancelled("the runtime has gone down"))
+            mp.action = ALOSTP  # and start over when there is a P
+            return YIELD
+        self.g = gp
+        code = self.start(pp)
+        if code == YIELD:
+            if self.state == OPNEW:
+                self.state = OPPARKED
+            return YIELD
+        self.g = None
+        if load(pp.preempt) != 0:
+            # The op took effect; its 10 ms slice is over.
+            self.state = OPYIELDED
+            self.code = code
+            mp.action = AGOSCHED
+            return YIELD
+        self.state = OPDONE
+        release(mp, pp)
+        return code
+
+    def resume(self, mp: M, gp: G) -> int:
+        """A later step: the wait is over."""
+        if self.state == OPYIELDED:
+            self.state = OPDONE
+            return self.code
+        if self.state == OPDONE or self.g is not gp:
+            return self.fail(
+                RuntimeError("this op was used already: an op is awaited once, make a new one")
+            )
+        won = load(self.won)
+        if won == WPENDING:
+            return self.foreign(mp, gp)
+        self.state = OPDONE
+        self.g = None
+        gp.waiting = None
+        if won == WCANCELLED:
+            self.unqueue()
+            return self.fail(cancelexc(gp))
+        return self.finish()
+
+    def foreign(self, mp: M, gp: G) -> int:
+        """Resumed though nobody readied it: another event loop drives the coroutine."""
+        self.state = OPDONE
+        if cas(self.won, WPENDING, WCANCELLED):
+            self.unqueue()
+        gp.waiting = None
+        self.g = None
+        mp.action = 0
+        store(gp.status_, Grunning)
+        pp = mp.p
+        if pp is not None:
+            release(mp, pp)
+        return self.fail(
+            RuntimeError("a gort op was awaited under another event loop inside a goroutine")
+        )
+
+    def fail(self, exc: BaseException) -> int:
+        self.value = exc
+        return RAISE
+
+    def start(self, pp: P) -> int:
+        return RETURN
+
+    def finish(self) -> int:
+        return RETURN
+
+    def unqueue(self) -> None:
+        return
+
+    def gopark(self, reason: int) -> None:
+        """Step 1. Called under the lock of what is waited for, or before anyone can
+        find the op; the op is queued before that lock is released."""
+        if self.tw is not None:
+            return
+        gp = self.g
+        mp: M = gp.m
+        gp.waiting = self
+        gp.waitreason = reason
+        mp.action = APARK
+        # Release: the fields above are seen by whoever reads parking.
+        store_rel(gp.status_, Gparking)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} (await it)>"
+
+
+def win(op: Op) -> bool:
+    """Become the one that wakes op; False when somebody else is."""
+    return cas(op.won, WPENDING, WREADY)
+
+
+def opready(op: Op, pp: P, next: bool) -> None:
+    """Wake the waiter of an op that the caller has won."""
+    if op.tw is not None:
+        notewakeup(op.tw.n)
+        return
+    goready(op.g, pp, next)
+
+
+def goready(gp: G, pp: P, next: bool) -> None:
+    """Make a waiting or parking G runnable. The caller has won its op.
+
+    pp: the caller's claimed P, or None.
+    """
+    while True:
+        s = load(gp.status_)
+        if s == Gwaiting:
+            if cas(gp.status_, Gwaiting, Grunnable):
+                break
+        elif s == Gparking:
+            if cas(gp.status_, Gparking, Gparkready):
+                return  # step 2: its M runs it again
+        elif s == Gwaiting | Gscan:
+            usleep(0)  # a cancel or a dump looks at it; a matter of nanoseconds
+        else:
+            throw(f"goready: bad g status {s}")
+    ready(gp, pp, next)
+
+
+def ready(gp: G, pp: P, next: bool) -> None:
+    """Queue a runnable G: on pp, or globally by one who has no P; and wake a P."""
+    if pp is not None:
+        runqput(pp, gp, next)
+    else:
+        lock(sched.lock)
+        globrunqput(gp)
+        unlock(sched.lock)
+    wakep(pp)
+
+
+def parkdone(gp: G) -> bool:
+    """Step 3, by the M: True when gp waits, False when it is runnable already."""
+    gp.waitsince = 0
+    if cas(gp.status_, Gparking, Gwaiting):
+        if load(gp.cancelreq) != 0:
+            interrupt(gp)
+        return True
+    if not cas(gp.status_, Gparkready, Grunnable):
+        throw(f"park: bad g status {load(gp.status_)}")
+    return False
+
+
+def interrupt(gp: G) -> None:
+    """Wake gp from its wait, if it waits, to see that it is cancelled.
+
+    A parking G is left to parkdone, a running one to its next op.
+    """
+    while True:
+        s = load(gp.status_)
+        if s == Gwaiting | Gscan:
+            usleep(0)
+            continue
+        if s != Gwaiting:
+            return
+        if cas(gp.status_, Gwaiting, Gwaiting | Gscan):
+            break
+    op = gp.waiting
+    if op is not None and cas(op.won, WPENDING, WCANCELLED):
+        store(gp.status_, Grunnable)
+        mp: M = getm()
+        pp = claim(mp) if mp is not None and not stale(mp) else None
+        ready(gp, pp, False)
+        if pp is not None:
+            release(mp, pp)
+        return
+    store(gp.status_, Gwaiting)  # its winner is on the way
+
+
+def cancelexc(gp: G) -> BaseException:
+    """What a cancelled goroutine's op raises: Cancelled, or the interrupt that came."""
+    exc = gp.throwing
+    if exc is not None:
+        gp.throwing = None
+        store(gp.cancelreq, load(gp.cancelreq) & ~2)
+        return exc
+    return Cancelled()
+
+
+def cancel(gp: G) -> None:
+    """Goroutine.cancel."""
+    if load(sched.up) == 0:
+        raise RuntimeError("cancel: no gort runtime is up")
+    store(gp.cancelreq, load(gp.cancelreq) | 1)
+    interrupt(gp)
+
+
+def cancelall() -> None:
+    """Cancel every goroutine, as shutdown, a panic and a deadlock do."""
+    for gp in allgs():
+        store(gp.cancelreq, load(gp.cancelreq) | 1)
+        interrupt(gp)
+
+
+def running() -> M | None:
+    """This thread's M while it runs a goroutine, else None."""
+    mp: M = getm()
+    return mp if mp is not None and mp.curg is not None else None
+
+
+class Gosched(Op):
+    """gort.gosched: to the end of the global queue."""
+
+    __slots__ = ()
+
+    def start(self, pp: P) -> int:
+        mp: M = self.g.m
+        mp.action = AGOSCHED
+        self.state = OPYIELDED
+        self.code = RETURN
+        return YIELD
+
+
+def gosched() -> Gosched:
+    """Yield the processor: other goroutines run first. Await it."""
+    op = Gosched.__new__(Gosched)
+    if not cython.compiled:
+        op.__init__()  # type: ignore[misc]
+    return op
+
+
+sched.cancel = cancel

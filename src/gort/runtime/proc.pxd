@@ -1,0 +1,66 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport (RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
+                                cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
+                                gothrow, load, lock, nanotime, notewakeup, setm, slotset, slotswap,
+                                store, store_rel, swap, unlock)
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gdead, Gidle, Grunnable, Grunning, M, P,
+                   PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
+                   newg, sched, throw)
+from .machine cimport (acquirep, claim, gcstopm, handoffp, mexit, netpollbreak, pidleget,
+                       pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
+                       stoplockedm, stopm, wakep)
+from .netpoll cimport netpoll, readylist
+from .park cimport Op, Threadwaiter, interrupt, opready, parkdone, ready, win
+from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
+from .timers cimport checktimers
+
+@cython.locals(gp=G, lm=M)
+cdef void schedule(M mp)
+@cython.locals(pp=P, gp=G, nextg=object, list_=list)
+cdef G findrunnable(M mp)
+@cython.locals(gp=G)
+cdef G findlocal(M mp, P pp)
+@cython.locals(gp=G)
+cdef G globalrunq(P pp, int64_t max)
+@cython.locals(gp=G, p2=P, i=int64_t, n=int64_t, pos=int64_t, w=int64_t)
+cdef G stealwork(M mp, P pp)
+@cython.locals(pp=P, gp=G, wasspinning=bint, until=int64_t)
+cdef int giveup(M mp, P pp)
+@cython.locals(p2=P)
+cdef P checkrunqs()
+@cython.locals(p2=P, w=int64_t)
+cdef int64_t checktimersnop()
+@cython.locals(pp=P)
+cdef bint pollblocking(M mp, int64_t until, bint wasspinning)
+cdef void becomespinning(M mp) noexcept
+cdef void resetspinning(M mp)
+@cython.locals(pp=P, gp=G, code=int, action=int)
+cdef int execute(M mp)
+@cython.locals(pp=P)
+cdef bint goexit0(M mp, int code)
+@cython.locals(op=Join, next=Join, pp=P)
+cdef void wakejoiners(M mp, Join op)
+cdef int64_t nextgoid(P pp) noexcept
+cdef object foreignawait(M mp)
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+cdef class Join(Op):
+    cdef G target
+    cdef Join next
+
+@cython.locals(mp=M, pp=P, gp=G)
+cdef G newproc(object fn, tuple args, dict kwargs)
+@cython.locals(shard=Shard, n=int64_t)
+cdef int64_t gcount()
+@cython.locals(gp=G)
+cdef bint goschedimpl(M mp, G gp, int action)
+cdef bint startcoro(G gp, M mp)
+cdef object mp_result(M mp)
+cdef bint swap_lastpoll()
+cdef bint iscoroutinefunction(object fn)
+cdef void checkcallable(object fn) except *
+cpdef object join(G gp)

@@ -1,0 +1,633 @@
+"""The scheduler's loop: schedule, find_runnable, execute, goexit, newproc.
+
+    schedule -> find_runnable -> execute -> (user code) -> park or goexit -> schedule
+
+In Go goexit ends in a call of schedule that never returns; here execute returns
+to schedule's loop. mp.curg is the only reference that the loop holds while a
+goroutine runs, so that its last drop can be made outside the runtime.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import CodeType, CoroutineType, FunctionType, MethodType
+from typing import Any
+
+import cython
+
+from .gmp import G, M, P, sched
+from .netpoll import netpoll, readylist
+from .park import Cancelled, Op, opready
+
+if not cython.compiled:
+    from ..platform import (
+        RAISE,
+        RETURN,
+        YIELD,
+        add,
+        asyncgen_hooks,
+        callsite,
+        cheaprandn,
+        copycontext,
+        fence,
+        getident,
+        getm,
+        gocall,
+        gogo,
+        gothrow,
+        load,
+        lock,
+        nanotime,
+        setm,
+        slotswap,
+        store,
+        store_rel,
+        swap,
+        unlock,
+    )
+    from .gmp import (
+        AGOSCHED,
+        ALOSTP,
+        ANONE,
+        APARK,
+        PSTATE,
+        Gdead,
+        Grunnable,
+        Grunning,
+        Pidle,
+        allgadd,
+        allgdel,
+        newg,
+        throw,
+    )
+    from .machine import (
+        acquirep,
+        claim,
+        gcstopm,
+        handoffp,
+        mexit,
+        netpollbreak,
+        pidleget,
+        pidlegetspinning,
+        pidleput,
+        release,
+        releasep,
+        startlockedm,
+        stoplockedm,
+        stopm,
+        wakep,
+    )
+    from .park import interrupt, parkdone, ready, win
+    from .runq import globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal
+    from .timers import checktimers
+
+_STEALTRIES = 4
+_GIVEUP_STOP = 0
+_GIVEUP_AGAIN = 1
+
+_CO_COROUTINE = 0x80
+
+
+class Goexit(BaseException):
+    """Raised by gort.goexit to end the goroutine; finally blocks run."""
+
+
+def mstart(mp: M) -> None:
+    """A new thread's entry, and m0's: schedule until the runtime goes down."""
+    setm(mp)
+    mp.ident = getident()
+    hooks = sys.get_asyncgen_hooks()
+    asyncgen_hooks(None, sched_asyncgen_finalizer)
+    if mp.nextp is not None:
+        pp = mp.nextp
+        mp.nextp = None
+        acquirep(mp, pp)
+    schedule(mp)
+    asyncgen_hooks(hooks.firstiter, hooks.finalizer)
+    mexit(mp)
+
+
+def schedule(mp: M) -> None:
+    """Rounds of the scheduler, until this M is to end."""
+    while True:
+        if mp.lockedg is not None:
+            gp = mp.lockedg
+            if not stoplockedm(mp):
+                return
+        else:
+            gp = findrunnable(mp)
+            if gp is None:
+                return
+            if mp.spinning:
+                resetspinning(mp)
+            if gp.lockedm is not None and gp.lockedm is not mp:
+                if not startlockedm(mp, gp):
+                    return
+                continue
+        mp.curg = gp
+        gp = None
+        if not execute(mp):
+            return
+
+
+def findrunnable(mp: M) -> G | None:
+    """Find a goroutine to run, in Go's order; None when this M is to end."""
+    while True:
+        pp = mp.p
+        if pp is None:
+            if not stopm(mp):
+                return None
+            continue
+        if load(sched.gcwaiting) != 0:
+            if not gcstopm(mp):
+                return None
+            continue
+        if load(sched.exiting) != 0:
+            pp = releasep(mp)
+            return None
+        store(pp.preempt, 0)
+        gp = findlocal(mp, pp)
+        if gp is not None:
+            return gp
+        # Steal, while not more than half of the busy Ps' number do.
+        if mp.spinning or 2 * load(sched.nmspinning) < load(sched.nprocs) - load(sched.npidle):
+            if not mp.spinning:
+                becomespinning(mp)
+            gp = stealwork(mp, pp)
+            if gp is not None:
+                return gp
+            if not runqempty(pp):
+                continue  # a stolen timer made something runnable
+        if giveup(mp, pp) == _GIVEUP_STOP and not stopm(mp):
+            return None
+
+
+def findlocal(mp: M, pp: P) -> G | None:
+    """Timers, every 61st tick the global queue, the local queue, the global queue,
+    the network."""
+    if load(pp.minwhen) != 0:
+        checktimers(pp, nanotime(), pp)
+    if load(pp.schedtick) % 61 == 0 and load(sched.runqsize) > 0:
+        gp = globalrunq(pp, 1)
+        if gp is not None:
+            return gp
+    gp = slotswap(pp.runnext, None)
+    if gp is not None:
+        # Inherits the time slice: execute counts a tick, this takes it back.
+        store_rel(pp.schedtick, load(pp.schedtick) - 1)
+        return gp
+    gp = runqget(pp)
+    if gp is not None:
+        return gp
+    if load(sched.runqsize) != 0:
+        gp = globalrunq(pp, 0)
+        if gp is not None:
+            return gp
+    # An optimisation before stealing: skipped if an M blocks in netpoll already.
+    if load(sched.netpollwaiters) > 0 and load(sched.lastpoll) != 0:
+        if readylist(netpoll(0), pp) > 0:
+            return runqget(pp)
+    return None
+
+
+def globalrunq(pp: P, max: int) -> G | None:
+    lock(sched.lock)
+    gp = globrunqget(pp, max)
+    unlock(sched.lock)
+    return gp
+
+
+def stealwork(mp: M, pp: P) -> G | None:
+    """Four tries over all Ps in a random cyclic order; the last one also runs their
+    timers and takes runnext. The step is coprime to the count, so it meets all."""
+    n = load(sched.nprocs)
+    for i in range(_STEALTRIES):
+        last = i == _STEALTRIES - 1
+        pos = cheaprandn(n)
+        for _ in range(n):
+            if load(sched.gcwaiting) != 0:
+                return None
+            pos = pos + 1 if pos + 1 < n else 0
+            p2: P = sched.allp[pos]
+            if p2 is pp:
+                continue
+            if last and load(p2.minwhen) != 0:
+                checktimers(p2, nanotime(), pp)
+                if not runqempty(pp):
+                    return None
+            if load(p2.status) & PSTATE != Pidle:
+                gp = runqsteal(pp, p2, last)
+                if gp is not None:
+                    return gp
+    return None
+
+
+def giveup(mp: M, pp: P) -> int:
+    """Nothing to run: release the P and look again, or poll, or tell to stop.
+
+    The delicate dance of Go's findRunnable (machine.py, rules 3 and 4).
+    """
+    lock(sched.lock)
+    if load(sched.gcwaiting) != 0 or load(sched.exiting) != 0 or load(sched.runqsize) != 0:
+        unlock(sched.lock)
+        return _GIVEUP_AGAIN
+    if not mp.spinning and load(sched.needspinning) == 1:
+        # Rule 4: somebody found work and no P for it.
+        becomespinning(mp)
+        unlock(sched.lock)
+        return _GIVEUP_AGAIN
+    releasep(mp)
+    pidleput(pp)
+    unlock(sched.lock)
+
+    wasspinning = mp.spinning
+    if mp.spinning:
+        # Rule 3: drop the count first, then look again. The add is a full
+        # barrier: a submitter that reads the old count is seen below.
+        mp.spinning = False
+        if add(sched.nmspinning, -1) < 0:
+            throw("findrunnable: negative nmspinning")
+        idle = checkrunqs()
+        if idle is not None:
+            acquirep(mp, idle)
+            becomespinning(mp)
+            return _GIVEUP_AGAIN
+    fence()
+    until = checktimersnop()
+    if (load(sched.netpollwaiters) > 0 or until != 0) and swap_lastpoll():
+        return _GIVEUP_AGAIN if pollblocking(mp, until, wasspinning) else _GIVEUP_STOP
+    if until != 0:
+        polluntil = load(sched.polluntil)
+        if polluntil == 0 or polluntil > until:
+            netpollbreak()
+    return _GIVEUP_STOP
+
+
+def swap_lastpoll() -> bool:
+    """Become the one M that blocks in netpoll, unless there is one."""
+    return swap(sched.lastpoll, 0) != 0
+
+
+def checkrunqs() -> P | None:
+    """The second look: an idle P if any queue holds work, without holding a P."""
+    lock(sched.lock)
+    if load(sched.runqsize) != 0:
+        idle = pidlegetspinning()
+        unlock(sched.lock)
+        return idle
+    unlock(sched.lock)
+    for i in range(load(sched.nprocs)):
+        p2: P = sched.allp[i]
+        if load(p2.status) & PSTATE != Pidle and not runqempty(p2):
+            lock(sched.lock)
+            idle = pidlegetspinning()
+            unlock(sched.lock)
+            return idle
+    return None
+
+
+def checktimersnop() -> int:
+    """When the first timer of all Ps is due; 0 for none. Without holding a P."""
+    first = 0
+    for i in range(load(sched.nprocs)):
+        p2: P = sched.allp[i]
+        w = load(p2.minwhen)
+        if w != 0 and (first == 0 or w < first):
+            first = w
+    return first
+
+
+def pollblocking(mp: M, until: int, wasspinning: bool) -> bool:
+    """Block in netpoll until the next timer; True when mp has a P again."""
+    store(sched.polluntil, until)
+    # A timer that was added between our look and this store found nobody polling
+    # or an old time: look again now that it can be seen which time we poll for.
+    fence()
+    again = checktimersnop()
+    if again != 0 and (until == 0 or again < until):
+        until = again
+        store(sched.polluntil, until)
+    ns = -1
+    if load(sched.exiting) != 0 or load(sched.gcwaiting) != 0:
+        ns = 0
+    elif until != 0:
+        ns = until - nanotime()
+        if ns < 0:
+            ns = 0
+    list_ = netpoll(ns)
+    store(sched.polluntil, 0)
+    store(sched.lastpoll, nanotime())
+    if mp.ism0:
+        sched.interrupted(None)
+    lock(sched.lock)
+    pp = None
+    if load(sched.gcwaiting) == 0 and load(sched.exiting) == 0:
+        pp = pidleget()
+    unlock(sched.lock)
+    if pp is None:
+        readylist(list_, None)
+        return False
+    acquirep(mp, pp)
+    if readylist(list_, pp) == 0 and wasspinning:
+        becomespinning(mp)
+    return True
+
+
+def becomespinning(mp: M) -> None:
+    mp.spinning = True
+    add(sched.nmspinning, 1)
+    store(sched.needspinning, 0)
+
+
+def resetspinning(mp: M) -> None:
+    """Rule 2: this M found work; if nobody spins now, start another."""
+    mp.spinning = False
+    if add(sched.nmspinning, -1) < 0:
+        throw("resetspinning: negative nmspinning")
+    wakep(mp.p)
+
+
+def execute(mp: M) -> bool:
+    """Run mp.curg until it parks, yields or ends; False when the M is to end.
+
+    The P is released over user code and claimed by the op that parks. It
+    returns with the P claimed, or with mp.p None when the P was lost.
+    """
+    gp = mp.curg
+    pp = mp.p
+    gp.m = mp
+    while True:
+        store_rel(gp.status_, Grunning)
+        store_rel(pp.schedtick, load(pp.schedtick) + 1)
+        mp.action = ANONE
+        release(mp, pp)
+        if gp.plain:
+            code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
+            if code == RETURN and startcoro(gp, mp):
+                code = gogo(gp.coro, gp.ctx, mp.result)
+        else:
+            code = gogo(gp.coro, gp.ctx, mp.result)
+        while code == YIELD and mp.action == ANONE:
+            code = gothrow(gp.coro, foreignawait(mp), gp.ctx, mp.result)
+        if code != YIELD:
+            gp = None
+            return goexit0(mp, code)
+        action = mp.action
+        if action == APARK:
+            gp.m = None
+            mp.curg = None
+            if parkdone(gp):
+                return True
+            # Readied while its frames were live: on with it, in the same slice.
+            gp.m = mp
+            mp.curg = gp
+            continue
+        return goschedimpl(mp, gp, action)
+
+
+def goschedimpl(mp: M, gp: G, action: int) -> bool:
+    """A goroutine that yielded, or whose P was lost, goes on the global queue."""
+    gp.m = None
+    mp.curg = None
+    store(gp.status_, Grunnable)
+    if action == ALOSTP:
+        mp.p = None
+    lock(sched.lock)
+    globrunqput(gp)
+    unlock(sched.lock)
+    if mp.p is None:
+        wakep(None)
+    return True
+
+
+def startcoro(gp: G, mp: M) -> bool:
+    """A plain callable that returned a coroutine was an async one: drive that."""
+    if not isinstance(mp_result(mp), CoroutineType):
+        return False
+    gp.coro = slotswap(mp.result, None)
+    gp.plain = False
+    return True
+
+
+def mp_result(mp: M) -> Any:
+    """What the goroutine returned, left in place."""
+    value = slotswap(mp.result, None)
+    slotswap(mp.result, value)
+    return value
+
+
+def foreignawait(mp: M) -> TypeError:
+    """The goroutine yielded something that is not ours."""
+    what = slotswap(mp.result, None)
+    if what is None:
+        return TypeError(
+            "a goroutine awaited something that yields to another event loop (it yielded None); "
+            "await gort's own operations, or run the other loop in gort.syscall"
+        )
+    return TypeError(
+        f"a goroutine cannot await {type(what).__module__}.{type(what).__qualname__} "
+        f"({what!r}): it belongs to another event loop; await gort's own operations, "
+        "or run that loop in gort.syscall"
+    )
+
+
+def goexit0(mp: M, code: int) -> bool:
+    """The end of a goroutine: publish its result, wake who joins, drop it.
+
+    In user mode until the joiners are woken and after it, since what is dropped
+    here may run a user's code.
+    """
+    gp = mp.curg
+    value = slotswap(mp.result, None)
+    if code == RAISE and isinstance(value, Goexit):
+        code = RETURN
+        value = None
+    lock(gp.lock)
+    gp.result = value
+    gp.outcome = code
+    store(gp.status_, Gdead)
+    joinq = gp.joinq
+    gp.joinq = None
+    unlock(gp.lock)
+    value = None
+    gp.coro = None
+    gp.scope = None
+    gp.m = None
+    if joinq is not None:
+        wakejoiners(mp, joinq)
+        joinq = None
+    locked = gp.lockedm is not None
+    gp.lockedm = None
+    mp.lockedg = None
+    if gp is sched.maing:
+        sched.mainexit(gp)
+    allgdel(gp)
+    mp.curg = None
+    gp = None  # the last handle may go here
+    if load(sched.draining) != 0:
+        sched.drained()
+    pp = claim(mp)
+    if pp is None:
+        mp.p = None
+        return mp.gen == load(sched.gen)
+    if locked and not mp.ism0:
+        # Go's rule: a goroutine that ends while locked takes its thread along.
+        handoffp(releasep(mp))
+        return False
+    return True
+
+
+def wakejoiners(mp: M, op: Join) -> None:
+    pp = claim(mp)
+    while op is not None:
+        next = op.next
+        op.next = None
+        if win(op):
+            opready(op, pp, True)
+        op = next
+    if pp is not None:
+        release(mp, pp)
+
+
+class Join(Op):
+    """await g."""
+
+    __slots__ = ("target", "next")
+
+    def start(self, pp: P) -> int:
+        gp = self.target
+        lock(gp.lock)
+        if load(gp.status_) == Gdead:
+            unlock(gp.lock)
+            return self.finish()
+        self.gopark(7)
+        self.next = gp.joinq
+        gp.joinq = self
+        unlock(gp.lock)
+        return YIELD
+
+    def finish(self) -> int:
+        gp = self.target
+        gp.retrieved = True
+        self.value = gp.result
+        return gp.outcome
+
+    def unqueue(self) -> None:
+        gp = self.target
+        lock(gp.lock)
+        at = gp.joinq
+        if at is self:
+            gp.joinq = self.next
+        else:
+            while at is not None:
+                if at.next is self:
+                    at.next = self.next
+                    break
+                at = at.next
+        self.next = None
+        unlock(gp.lock)
+
+
+def join(gp: G) -> Join:
+    op = Join.__new__(Join)
+    if not cython.compiled:
+        op.__init__()  # type: ignore[misc]
+        op.next = None
+    op.target = gp
+    return op
+
+
+def iscoroutinefunction(fn: Any) -> bool:
+    """Whether calling fn makes a coroutine and does nothing else."""
+    if type(fn) is MethodType:
+        fn = fn.__func__
+    if type(fn) is not FunctionType:
+        return False
+    code: CodeType = fn.__code__
+    return code.co_flags & _CO_COROUTINE != 0
+
+
+def checkcallable(fn: Any) -> None:
+    if callable(fn):
+        return
+    if isinstance(fn, CoroutineType):
+        fn.close()
+        raise TypeError(
+            f"go() wants a function, not the coroutine object {fn.__qualname__}(): "
+            f"pass {fn.__name__} and its arguments apart, go({fn.__name__}, ...)"
+        )
+    raise TypeError(f"go() wants a callable (async def or def), not {type(fn).__name__}")
+
+
+def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
+    """Make a goroutine of fn(*args, **kwargs) and queue it; from any thread."""
+    if load(sched.up) == 0:
+        raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
+    plain = not iscoroutinefunction(fn)
+    if plain:
+        checkcallable(fn)
+        gp = newg((fn, args, kwargs), 0)
+        gp.plain = True
+    else:
+        gp = newg(fn(*args, **kwargs), 0)
+    copycontext(gp.ctx)
+    callsite(gp.callcode, gp.calllasti)
+    mp: M = getm()
+    pp = None
+    if mp is not None:
+        if mp.curg is not None:
+            gp.parentgoid = mp.curg.goid
+        pp = claim(mp)
+    gp.goid = nextgoid(pp)
+    if load(sched.draining) != 0:
+        store(gp.cancelreq, 1)
+    store_rel(gp.status_, Grunnable)
+    allgadd(gp)
+    ready(gp, pp, True)
+    if pp is not None:
+        release(mp, pp)
+    return gp
+
+
+def nextgoid(pp: P) -> int:
+    """The next goroutine number, taken in batches of 16 by a P."""
+    if pp is None:
+        return add(sched.goidgen, 1)
+    if pp.goidcache == pp.goidcacheend:
+        pp.goidcacheend = add(sched.goidgen, 16) + 1
+        pp.goidcache = pp.goidcacheend - 16
+    id = pp.goidcache
+    pp.goidcache += 1
+    return id
+
+
+def gcount() -> int:
+    """How many user goroutines live."""
+    n = 0
+    for shard in sched.shards:
+        n += shard.count()
+    return n
+
+
+def goexit() -> None:
+    """End the calling goroutine now; its finally blocks run, and who awaits it gets
+    None. Raises RuntimeError outside a goroutine."""
+    mp: M = getm()
+    if mp is None or mp.curg is None:
+        raise RuntimeError("goexit: not in a goroutine")
+    raise Goexit
+
+
+def sched_asyncgen_finalizer(agen: Any) -> None:
+    """A dropped async generator is closed in a goroutine of its own."""
+    if load(sched.up) != 0:
+        newproc(agen_close, (agen,), {})
+
+
+async def agen_close(agen: Any) -> None:
+    await agen.aclose()
+
+
+sched.join = join
+sched.mstart = mstart
