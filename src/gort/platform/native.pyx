@@ -68,10 +68,11 @@ cdef class Awaitable:
 cdef int awaitable_step(PyObject* o, PyObject** value) noexcept:
     cdef Awaitable op = <Awaitable>o
     cdef int code = op.step()
-    cdef object v = op.value
-    op.value = None
-    Py_INCREF(v)
-    value[0] = <PyObject*>v
+    if code != YIELD:
+        v = op.value
+        op.value = None
+        Py_INCREF(v)
+        value[0] = <PyObject*>v
     return code
 
 

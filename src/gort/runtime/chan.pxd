@@ -12,6 +12,7 @@ cdef enum:
     KRECV = 1
     KRECVOK = 2
     KRANGE = 3
+    AGAIN = -1
 
 @cython.final
 cdef class Ringbuf:
@@ -40,9 +41,7 @@ cdef class Chan:
     cdef Chanop recvq(self)
     cdef Chanop sendq(self)
 
-@cython.final
 @cython.no_gc
-@cython.freelist(128)
 cdef class Chanop(Op):
     cdef Chan c
     cdef Chanop next
@@ -54,6 +53,11 @@ cdef class Chanop(Op):
     cdef bint used
     cdef int32_t index
     cdef int deliver(self) noexcept
+    @cython.locals(c=Chan)
+    cdef int start(self, P pp) noexcept
+    cdef int finish(self) noexcept
+    @cython.locals(c=Chan)
+    cdef void unqueue(self) noexcept
 
 @cython.locals(sg=Chanop, c=Chan)
 cdef int tryop(Chanop op, P pp) noexcept
@@ -63,10 +67,14 @@ cdef int trysend(Chan c, Chanop op, P pp) noexcept
 cdef int tryrecv(Chan c, Chanop op, P pp) noexcept
 cdef bint winsudog(Chanop sg) noexcept
 cdef Op waiter(Chanop sg)
+@cython.locals(op=Chanop)
 cdef Chanop newop(Chan c, int kind, object value)
 @cython.locals(sg=Chanop, woken=list)
 cdef void closechan(Chan c, P pp) except *
 @cython.locals(mp=M)
+cdef object nowait(Chanop op)
+@cython.locals(mp=M)
 cdef P enter()
+@cython.locals(mp=M)
 cdef void leave(P pp)
 cdef void needruntime(str what) except *

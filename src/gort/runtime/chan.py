@@ -19,8 +19,7 @@ from typing import Any
 
 import cython
 
-from .gmp import sched
-from .park import Op, opready
+from .park import Op
 
 if not cython.compiled:
     from ..platform import (
@@ -35,15 +34,16 @@ if not cython.compiled:
         mutex,
         unlock,
     )
-    from .gmp import OPNEW, WPENDING, WREADY, M, P
+    from .gmp import sched, OPNEW, WPENDING, WREADY, M, P
     from .machine import claim, release
+    from .park import opready
 
     KSEND = 0
     KRECV = 1
     KRECVOK = 2
     KRANGE = 3
+    AGAIN = -1
 
-_AGAIN = -1
 _MAXCAP = 1 << 31
 
 
@@ -272,7 +272,7 @@ class Chanop(Op):
         c = self.c
         lock(c.lock)
         code = tryop(self, pp)
-        if code == _AGAIN:
+        if code == AGAIN:
             self.gopark(2 if self.kind == KSEND else 1)
             c.enqueue(self)
             unlock(c.lock)
@@ -338,7 +338,7 @@ def waiter(sg: Chanop) -> Op:
 
 
 def tryop(op: Chanop, pp: P) -> int:
-    """Do op now if it can be done; _AGAIN when it has to wait. c.lock is held.
+    """Do op now if it can be done; AGAIN when it has to wait. c.lock is held.
 
     Makes a peer runnable under the lock: nothing that goready does can run a
     user's code.
@@ -360,7 +360,7 @@ def trysend(c: Chan, op: Chanop, pp: P) -> int:
     elif c.buf is not None and c.buf.n < c.cap:
         c.buf.push(op.value)
     else:
-        return _AGAIN
+        return AGAIN
     op.value = None
     return RETURN
 
@@ -388,7 +388,7 @@ def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
     if c.closed:
         op.ok = False
         return op.deliver()
-    return _AGAIN
+    return AGAIN
 
 
 def closechan(c: Chan, pp: P) -> None:
@@ -421,7 +421,7 @@ def nowait(op: Chanop) -> Any:
     leave(pp)
     if code == RETURN:
         return op.value
-    if code == _AGAIN:
+    if code == AGAIN:
         what = "send" if op.kind == KSEND else "receive"
         raise WouldBlock(f"{what} would block")
     exc: BaseException = op.value

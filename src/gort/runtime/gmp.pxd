@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
 
-from ..platform.native cimport Awaitable, Heap, Poller, atomic, mutex, note, ring, slot
+from ..platform.native cimport (Awaitable, Heap, Poller, atomic, callsite_of, cas, load, lock, mutex,
+                                note, ring, slot, slotclear, unlock)
 
 cdef enum:
     Gidle = 0
@@ -115,6 +116,7 @@ cdef class Shard:
     cdef G head
     cdef int64_t n
     cdef int64_t count(self)
+    cdef void clear(self)
 
 @cython.final
 cdef class Sched:
@@ -165,6 +167,8 @@ cdef class Sched:
     cdef object interrupted
     cdef object mainexit
     cdef object drained
+    cdef object abandon
+    cdef object deadlocked
     cdef object fatal
     cdef int64_t starttime
     cdef int64_t drainstart
@@ -173,10 +177,15 @@ cdef class Sched:
 
 cdef Sched sched
 
+cpdef str describe(G gp)
+@cython.locals(gp=G)
 cdef G newg(object coro, int64_t goid)
 cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
+@cython.locals(shard=Shard)
 cdef void allgadd(G gp)
+@cython.locals(shard=Shard)
 cdef void allgdel(G gp)
+@cython.locals(shard=Shard)
 cdef list allgs()

@@ -331,13 +331,18 @@ class Shard:
     def count(self) -> int:
         return self.n
 
+    def clear(self) -> None:
+        """Forget what an abandoned run left."""
+        self.head = None
+        self.n = 0
+
 
 class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
     Ms and Ps, and the counts beside them; atomics say otherwise.
 
-    mstart, join, cancel, panic, interrupted, mainexit, drained and
-    describe are functions of upper floors,
+    mstart, join, cancel, panic, interrupted, mainexit, drained,
+    abandon, deadlocked and describe are functions of upper floors,
     handed in at boot.
     """
 
@@ -389,6 +394,8 @@ class Sched:
         "interrupted",
         "mainexit",
         "drained",
+        "abandon",
+        "deadlocked",
         "fatal",
         "starttime",
         "drainstart",
@@ -418,7 +425,7 @@ class Sched:
         self.allm = set()
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
-        self.mainexit = self.drained = None
+        self.mainexit = self.drained = self.abandon = self.deadlocked = None
         self.describe = describe
 
 

@@ -10,20 +10,29 @@ from .runq cimport runqempty
 
 @cython.locals(pp=P)
 cdef P claim(M mp)
+@cython.locals(pp=P)
 cdef P reclaim(M mp)
 cdef void release(M mp, P pp) noexcept
 cdef bint stale(M mp) noexcept
 cdef void pidleput(P pp) noexcept
+@cython.locals(pp=P)
 cdef P pidleget()
+@cython.locals(pp=P)
 cdef P pidlegetspinning()
 cdef void acquirep(M mp, P pp) noexcept
+@cython.locals(pp=P)
 cdef P releasep(M mp)
 cdef void mput(M mp) noexcept
+@cython.locals(mp=M)
 cdef M mget()
+@cython.locals(pp=P)
 cdef bint stopm(M mp)
+@cython.locals(mp=M)
 cdef void startm(P pp, bint spinning, bint locked)
+@cython.locals(mp=M, id=int64_t)
 cdef void newm(P pp, bint spinning, bint locked)
 cdef void mexit(M mp)
+@cython.locals(idle=P)
 cdef void wakep(P pp)
 cdef void handoffp(P pp)
 @cython.locals(mp=M, pp=P)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import cython
 
-from .gmp import G, M, P, sched
+from .gmp import G, M, P
 
 if not cython.compiled:
     from ..platform import (
@@ -41,7 +41,7 @@ if not cython.compiled:
         swap,
         unlock,
     )
-    from .gmp import PSTATE, Pgcstop, Pidle, Prunning, fatal, throw
+    from .gmp import sched, PSTATE, Pgcstop, Pidle, Prunning, fatal, throw
     from .runq import runqempty
 
 

@@ -14,14 +14,17 @@ cdef class Polldesc:
     cdef Iowait rq
     cdef Iowait wq
 
-@cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class Iowait(Op):
     cdef int fd
     cdef int mode
     cdef Iowait next
     cdef object error
+    @cython.locals(pd=Polldesc, fresh=Polldesc)
+    cdef int start(self, P pp) noexcept
+    cdef int finish(self) noexcept
+    @cython.locals(pd=Polldesc)
+    cdef void unqueue(self) noexcept
 
 @cython.final
 cdef class Netpoll:
@@ -36,5 +39,9 @@ cdef list netpoll(int64_t ns)
 cdef list wakequeue(Iowait op, list ready, object error)
 @cython.locals(op=Iowait)
 cdef int64_t readylist(list ready, P pp)
+@cython.locals(at=Iowait)
 cdef Iowait without(Iowait head, Iowait op)
+cdef void unpark(Iowait op) noexcept
+@cython.locals(op=Iowait)
+cdef Iowait newiowait(object fd, int mode)
 cdef int waiting(Polldesc pd) noexcept

@@ -18,8 +18,8 @@ from typing import Any
 
 import cython
 
-from .gmp import P, sched
-from .park import Op, opready
+from .gmp import P
+from .park import Op
 
 if not cython.compiled:
     from ..platform import (
@@ -34,7 +34,8 @@ if not cython.compiled:
         store,
         unlock,
     )
-    from .gmp import WPENDING, WREADY, Grunning
+    from .gmp import sched, WPENDING, WREADY, Grunning
+    from .park import opready
 
 
 class Polldesc:
@@ -255,6 +256,7 @@ def wait_writable(fd: Any) -> Iowait:
     return newiowait(fd, 2)
 
 
+@cython.locals(pd=Polldesc)
 def notify_closing(fd: Any) -> None:
     """Wake every goroutine that waits for fd with OSError (EBADF); call it before
     fd is closed. From any thread."""

@@ -20,6 +20,7 @@ cdef class Op(Awaitable):
     cdef Threadwaiter tw
     cdef int32_t state
     cdef int32_t code
+    @cython.locals(mp=M)
     cdef int step(self) noexcept
     @cython.locals(pp=P)
     cdef int begin(self, M mp, G gp) noexcept
@@ -28,6 +29,7 @@ cdef class Op(Awaitable):
     cdef int finish(self) noexcept
     cdef void unqueue(self) noexcept
     cdef int fail(self, object exc) noexcept
+    @cython.locals(mp=M)
     cdef void gopark(self, int32_t reason) noexcept
     cdef int foreign(self, M mp, G gp) noexcept
 
@@ -37,15 +39,14 @@ cdef void opready(Op op, P pp, bint next)
 cdef void goready(G gp, P pp, bint next)
 cdef void ready(G gp, P pp, bint next)
 cdef bint parkdone(G gp)
-@cython.locals(s=int64_t, op=Op)
+@cython.locals(s=int64_t, op=Op, mp=M)
 cdef void interrupt(G gp)
-@cython.locals(mp=M, pp=P)
-cdef P enter()
+@cython.locals(mp=M)
 cdef M running()
 cdef object cancelexc(G gp)
+cpdef object cancel(G gp)
 
-@cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class Gosched(Op):
-    pass
+    @cython.locals(mp=M)
+    cdef int start(self, P pp) noexcept

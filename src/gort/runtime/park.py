@@ -28,7 +28,7 @@ from typing import Any
 
 import cython
 
-from .gmp import G, M, P, allgs, sched
+from .gmp import G, M, P
 
 if not cython.compiled:
     from ..platform import (
@@ -50,6 +50,7 @@ if not cython.compiled:
         usleep,
     )
     from .gmp import (
+        sched,
         AGOSCHED,
         ALOSTP,
         APARK,
@@ -66,6 +67,7 @@ if not cython.compiled:
         Grunning,
         Gscan,
         Gwaiting,
+        allgs,
         throw,
     )
     from .machine import claim, release, stale, wakep
@@ -87,6 +89,9 @@ class Threadwaiter:
     def __init__(self) -> None:
         if not cython.compiled:
             self.n = note()
+
+    def wake(self) -> None:
+        notewakeup(self.n)
 
 
 class Op(Awaitable):
@@ -313,6 +318,7 @@ def cancel(gp: G) -> None:
     interrupt(gp)
 
 
+@cython.locals(gp=G)
 def cancelall() -> None:
     """Cancel every goroutine, as shutdown, a panic and a deadlock do."""
     for gp in allgs():

@@ -12,9 +12,14 @@ from .machine cimport (acquirep, claim, gcstopm, handoffp, mexit, netpollbreak, 
                        pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport netpoll, readylist
-from .park cimport Op, Threadwaiter, interrupt, opready, parkdone, ready, win
+from .park cimport Op, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
+
+cdef enum:
+    STEALTRIES = 4
+    GIVEUPSTOP = 0
+    GIVEUPAGAIN = 1
 
 @cython.locals(gp=G, lm=M)
 cdef void schedule(M mp)
@@ -45,12 +50,16 @@ cdef void wakejoiners(M mp, Join op)
 cdef int64_t nextgoid(P pp) noexcept
 cdef object foreignawait(M mp)
 
-@cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class Join(Op):
     cdef G target
     cdef Join next
+    @cython.locals(gp=G)
+    cdef int start(self, P pp) noexcept
+    @cython.locals(gp=G)
+    cdef int finish(self) noexcept
+    @cython.locals(gp=G, at=Join)
+    cdef void unqueue(self) noexcept
 
 @cython.locals(mp=M, pp=P, gp=G)
 cdef G newproc(object fn, tuple args, dict kwargs)
@@ -63,4 +72,7 @@ cdef object mp_result(M mp)
 cdef bint swap_lastpoll()
 cdef bint iscoroutinefunction(object fn)
 cdef void checkcallable(object fn) except *
+@cython.locals(op=Join)
 cpdef object join(G gp)
+@cython.locals(pp=P)
+cpdef void mstart(M mp)

@@ -16,9 +16,8 @@ from typing import Any
 
 import cython
 
-from .gmp import G, M, P, sched
-from .netpoll import netpoll, readylist
-from .park import Cancelled, Op, opready
+from .gmp import G, M, P
+from .park import Op
 
 if not cython.compiled:
     from ..platform import (
@@ -47,6 +46,7 @@ if not cython.compiled:
         unlock,
     )
     from .gmp import (
+        sched,
         AGOSCHED,
         ALOSTP,
         ANONE,
@@ -78,13 +78,13 @@ if not cython.compiled:
         stopm,
         wakep,
     )
-    from .park import interrupt, parkdone, ready, win
+    from .netpoll import netpoll, readylist
+    from .park import opready, parkdone, ready, win
+    STEALTRIES = 4
+    GIVEUPSTOP = 0
+    GIVEUPAGAIN = 1
     from .runq import globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal
     from .timers import checktimers
-
-_STEALTRIES = 4
-_GIVEUP_STOP = 0
-_GIVEUP_AGAIN = 1
 
 _CO_COROUTINE = 0x80
 
@@ -159,7 +159,7 @@ def findrunnable(mp: M) -> G | None:
                 return gp
             if not runqempty(pp):
                 continue  # a stolen timer made something runnable
-        if giveup(mp, pp) == _GIVEUP_STOP and not stopm(mp):
+        if giveup(mp, pp) == GIVEUPSTOP and not stopm(mp):
             return None
 
 
@@ -202,8 +202,8 @@ def stealwork(mp: M, pp: P) -> G | None:
     """Four tries over all Ps in a random cyclic order; the last one also runs their
     timers and takes runnext. The step is coprime to the count, so it meets all."""
     n = load(sched.nprocs)
-    for i in range(_STEALTRIES):
-        last = i == _STEALTRIES - 1
+    for i in range(STEALTRIES):
+        last = i == STEALTRIES - 1
         pos = cheaprandn(n)
         for _ in range(n):
             if load(sched.gcwaiting) != 0:
@@ -231,12 +231,12 @@ def giveup(mp: M, pp: P) -> int:
     lock(sched.lock)
     if load(sched.gcwaiting) != 0 or load(sched.exiting) != 0 or load(sched.runqsize) != 0:
         unlock(sched.lock)
-        return _GIVEUP_AGAIN
+        return GIVEUPAGAIN
     if not mp.spinning and load(sched.needspinning) == 1:
         # Rule 4: somebody found work and no P for it.
         becomespinning(mp)
         unlock(sched.lock)
-        return _GIVEUP_AGAIN
+        return GIVEUPAGAIN
     releasep(mp)
     pidleput(pp)
     unlock(sched.lock)
@@ -252,16 +252,16 @@ def giveup(mp: M, pp: P) -> int:
         if idle is not None:
             acquirep(mp, idle)
             becomespinning(mp)
-            return _GIVEUP_AGAIN
+            return GIVEUPAGAIN
     fence()
     until = checktimersnop()
     if (load(sched.netpollwaiters) > 0 or until != 0) and swap_lastpoll():
-        return _GIVEUP_AGAIN if pollblocking(mp, until, wasspinning) else _GIVEUP_STOP
+        return GIVEUPAGAIN if pollblocking(mp, until, wasspinning) else GIVEUPSTOP
     if until != 0:
         polluntil = load(sched.polluntil)
         if polluntil == 0 or polluntil > until:
             netpollbreak()
-    return _GIVEUP_STOP
+    return GIVEUPSTOP
 
 
 def swap_lastpoll() -> bool:
@@ -560,6 +560,15 @@ def checkcallable(fn: Any) -> None:
     raise TypeError(f"go() wants a callable (async def or def), not {type(fn).__name__}")
 
 
+def checkmain(main: Any) -> None:
+    """The check of run's first argument, before anything is set up."""
+    if isinstance(main, CoroutineType) or not callable(main):
+        try:
+            checkcallable(main)
+        except TypeError as exc:
+            raise TypeError(str(exc).replace("go(", "run(")) from None
+
+
 def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
     """Make a goroutine of fn(*args, **kwargs) and queue it; from any thread."""
     if load(sched.up) == 0:
@@ -610,6 +619,7 @@ def gcount() -> int:
     return n
 
 
+@cython.locals(mp=M)
 def goexit() -> None:
     """End the calling goroutine now; its finally blocks run, and who awaits it gets
     None. Raises RuntimeError outside a goroutine."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import cython
 
-from .gmp import G, P, sched
+from .gmp import G, P
 
 if not cython.compiled:
     from ..platform import (
@@ -31,7 +31,7 @@ if not cython.compiled:
         unlock,
         usleep,
     )
-    from .gmp import PSTATE, Prunning, Puser
+    from .gmp import sched, PSTATE, Prunning, Puser
 
 
 def runqempty(pp: P) -> bool:

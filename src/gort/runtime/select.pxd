@@ -2,11 +2,10 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport RAISE, RETURN, STOPASYNC, YIELD, cas, cheaprandn, load, lock, unlock
-from .chan cimport Chan, Chanop, tryop
+from .chan cimport AGAIN, Chan, Chanop, tryop
 from .gmp cimport G, M, OPNEW, P, WPENDING, WREADY
 from .park cimport Op
 
-@cython.final
 @cython.no_gc
 cdef class Select(Op):
     cdef tuple cases

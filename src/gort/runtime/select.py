@@ -17,10 +17,8 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import RAISE, RETURN, STOPASYNC, YIELD, cheaprandn, lock, unlock
-    from .chan import tryop
+    from .chan import AGAIN, tryop
     from .gmp import OPNEW, P
-
-_AGAIN = -1
 
 
 class Select(Op):
@@ -33,7 +31,7 @@ class Select(Op):
         sellock(order)
         for sg in self.pollorder():
             code = tryop(sg, pp)
-            if code != _AGAIN:
+            if code != AGAIN:
                 selunlock(order)
                 return self.chosen(sg, code)
         if self.hasdefault:
@@ -96,10 +94,12 @@ def selunlock(order: list[Chanop]) -> None:
         last = sg.c
 
 
+@cython.locals(sg=Chanop)
 def _address(sg: Chanop) -> int:
     return sg.c.seq
 
 
+@cython.locals(op=Chanop, self=Select)
 def select(*ops: Chanop | None, default: bool = False) -> Select:
     """Do one of several channel operations; await it: (index, value).
 

@@ -17,24 +17,25 @@ cdef class Timer:
     cdef P pp
     cdef object __weakref__
 
-@cython.final
 @cython.no_gc
-@cython.freelist(64)
 cdef class Sleep(Op):
     cdef int64_t when
     cdef P pp
+    cdef int start(self, P pp) noexcept
+    cdef void unqueue(self) noexcept
 
 @cython.locals(heap=Heap, first=bint)
 cdef void addtimer(P pp, int64_t when, object item)
 @cython.locals(i=int64_t, pp=P)
 cdef P anyp()
-@cython.locals(when=int64_t)
+@cython.locals(when=int64_t, t=Timer)
 cdef int64_t checktimers(P pp, int64_t now, P mine)
 @cython.locals(t=Timer, op=Sleep)
 cdef void fire(object item, int64_t now, P mine)
 cdef void zombie(P pp)
 @cython.locals(t=Timer, op=Sleep)
 cdef bint alive(object item)
+@cython.locals(t=Timer, op=Sleep)
 cdef void movetimers(P dead, P to)
 cdef int64_t deadline(double seconds) except -1
 cdef void armtimer(Timer t, int64_t when, P pp)

@@ -18,13 +18,14 @@ from typing import Any
 
 import cython
 
-from .gmp import P, sched
-from .park import Op, opready
+from .gmp import P
+from .park import Op
 
 if not cython.compiled:
     from ..platform import RETURN, YIELD, Heap, cas, load, lock, nanotime, store, unlock
-    from .gmp import WPENDING, WREADY
+    from .gmp import sched, WPENDING, WREADY
     from .machine import wakenetpoller
+    from .park import opready
 
 _FOREVER = 1 << 62
 
@@ -43,6 +44,9 @@ class Timer:
         self.fn = fn
         self.arg = arg
         self.period = period
+
+    def setarg(self, arg: Any) -> None:
+        self.arg = arg
 
 
 class Sleep(Op):
@@ -90,6 +94,7 @@ def seconds_of(seconds: Any) -> float:
         return math.inf if seconds > 0 else -math.inf
 
 
+@cython.locals(op=Sleep)
 def sleep(seconds: float) -> Sleep:
     """Pause the current goroutine for at least `seconds`. Await it.
 

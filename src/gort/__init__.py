@@ -1,0 +1,38 @@
+"""gort: Go's scheduler as a Python runtime.
+
+`gort.run(main)` runs an `async def` as goroutine 1; `gort.go` starts more, and
+channels, select, timers and the network poller let them talk and wait.
+"""
+
+import os as _os
+
+if _os.environ.get("GORT_PURE", "") not in ("", "0"):
+    from . import _pure
+
+    _pure.install()
+
+from .runtime.boot import (
+    go,
+    gomaxprocs,
+    lock_os_thread,
+    num_cpu,
+    num_goroutine,
+    run,
+    set_max_threads,
+    unlock_os_thread,
+)
+from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
+from .runtime.gmp import G as Goroutine
+from .runtime.netpoll import notify_closing, wait_readable, wait_writable
+from .runtime.park import Cancelled, gosched
+from .runtime.proc import goexit
+from .runtime.select import select
+from .runtime.syscall import blocking, syscall, wait
+from .runtime.sysmon import DeadlockError
+from .runtime.traceback import current, stack
+from .runtime.timers import sleep
+from .runtime.ticks import after, tick
+
+__version__ = "0.1.0"
+
+__all__ = [name for name in dir() if not name.startswith("_") and name not in ("runtime", "platform")]

@@ -1,0 +1,61 @@
+"""`gort run [--procs N] FILE [args]`, and `python -m gort`."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+import traceback
+from typing import Any
+
+import gort
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="gort", description="Go's scheduler for Python.")
+    parser.add_argument("--version", action="version", version=f"gort {gort.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a script's `async def main()`")
+    run.add_argument("--procs", type=int, default=None, help="how many goroutines run at a time")
+    run.add_argument("file", help="the script")
+    run.add_argument("args", nargs=argparse.REMAINDER, help="its arguments (sys.argv[1:])")
+    return parser
+
+
+def _load(path: str, args: list[str]) -> Any:
+    sys.argv = [path, *args]
+    sys.path.insert(0, path.rpartition("/")[0] or ".")
+    names = runpy.run_path(path, run_name="__gort__")
+    main = names.get("main")
+    if not callable(main):
+        sys.exit(f"gort: {path} has no function main(); `gort run` wants an `async def main()`")
+    return main
+
+
+def _panic(exc: BaseException) -> None:
+    """Print an uncaught exception as Go prints a panic; exit with status 2."""
+    text = f"{type(exc).__name__}: {exc}".rstrip(": ")
+    sys.stderr.write(f"panic: {text}\n\n")
+    notes = [n for n in getattr(exc, "__notes__", ()) if n.startswith("in goroutine ")]
+    goid = notes[0].split()[2].rstrip(",") if notes else "1"
+    sys.stderr.write(f"goroutine {goid} [running]:\n")
+    traceback.print_exception(exc)
+    sys.exit(2)
+
+
+def main() -> None:
+    """The command's entry point."""
+    opts = _parser().parse_args()
+    try:
+        entry = _load(opts.file, opts.args)
+    except OSError as exc:
+        sys.exit(f"gort: cannot read {opts.file}: {exc.strerror}")
+    try:
+        gort.run(entry, procs=opts.procs)
+    except gort.DeadlockError as exc:
+        sys.stderr.write(f"fatal error: {exc}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as exc:
+        _panic(exc)

@@ -1,0 +1,41 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, nanotime,
+                                newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
+                                store, swap, unlock)
+from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
+from .machine cimport acquirep, netpollbreak, pidleget, pidleput
+from .netpoll cimport np
+from .park cimport interrupt
+from .proc cimport gcount, mstart, newproc
+from .sysmon cimport sysmon
+from .world cimport procresize
+
+@cython.locals(pp=P, i=int64_t)
+cdef void schedinit(int64_t procs)
+@cython.locals(m0=M, gp=G, pp=P)
+cdef object rt0_go(object main, tuple args, int64_t procs)
+cdef object outcome(G gp)
+cpdef void mainexit(G gp)
+@cython.locals(mp=M)
+cpdef void exitrun()
+@cython.locals(gp=G)
+cpdef void interruptmain(object exc)
+@cython.locals(mp=M, gp=G)
+cdef object lockos(int n)
+@cython.locals(shard=Shard)
+cdef void resetall()
+@cython.locals(gp=G)
+cpdef void panic(G gp)
+cdef bint pending(G gp)
+@cython.locals(mp=M)
+cdef void teardown()
+cdef void clearshard(Shard shard)
+cdef void wakem(M mp)
+cpdef void drained()
+cpdef void abandon()
+cpdef void deadlocked()
+@cython.locals(mp=M)
+cdef bint runsmain(G gp)
+cdef int64_t defaultprocs() except -1

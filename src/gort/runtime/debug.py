@@ -1,0 +1,59 @@
+"""GODEBUG, GOTRACEBACK and schedtrace's line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import cython
+
+from .gmp import M, P
+
+if not cython.compiled:
+    from .gmp import sched
+    from ..platform import load, lock, nanotime, unlock
+    from .runq import runqlen
+
+
+def parsedebugvars() -> dict[str, str]:
+    """GODEBUG's comma-separated name=value pairs."""
+    out = {}
+    for pair in os.environ.get("GODEBUG", "").split(","):
+        name, eq, value = pair.partition("=")
+        if eq:
+            out[name.strip()] = value.strip()
+    return out
+
+
+def debugint(vars: dict[str, str], name: str) -> int:
+    try:
+        return int(vars.get(name, "0"))
+    except ValueError:
+        return 0
+
+
+def schedtrace() -> None:
+    """One line on the scheduler's state, in Go's own format, on stderr."""
+    sys.stderr.write(traceline() + "\n")
+    sys.stderr.flush()
+
+
+def traceline() -> str:
+    ms = (nanotime() - sched.starttime) // 1_000_000
+    lock(sched.lock)
+    n = load(sched.nprocs)
+    queues = [runqlen(sched.allp[i]) for i in range(n)]
+    line = (
+        f"SCHED {ms}ms: gomaxprocs={n} idleprocs={load(sched.npidle)} "
+        f"threads={sched.mcount + 1} spinningthreads={load(sched.nmspinning)} "
+        f"needspinning={load(sched.needspinning)} idlethreads={sched.nmidle} "
+        f"runqueue={load(sched.runqsize)} [{' '.join(map(str, queues))}]"
+    )
+    unlock(sched.lock)
+    return line
+
+
+def stats() -> dict[str, Any]:
+    """Counters since the runtime started: threads used, goroutines stolen."""
+    return {"threads": load(sched.nthreads), "steals": load(sched.nsteals)}

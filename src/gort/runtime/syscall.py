@@ -1,0 +1,265 @@
+"""Blocking calls: entersyscall, the call on this very thread, exitsyscall.
+
+The fast path is two status changes and no hop. Only a call that lasts loses
+its P, to sysmon, after one of its ticks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import cython
+
+from .gmp import G, M, P
+from .park import Cancelled, Gosched, Op, Threadwaiter
+
+if not cython.compiled:
+    from ..platform import (
+        RAISE,
+        RETURN,
+        YIELD,
+        add,
+        cas,
+        getm,
+        load,
+        nanotime,
+        notesleep,
+        store_rel,
+    )
+    from .gmp import sched, ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle
+    from .machine import handoffp, reclaim, release, stale
+    from .park import cancelexc
+    from .proc import join
+
+
+def entersyscall(mp: M) -> None:
+    """Mark the P, which is open over user code, as in a call that may block."""
+    pp = mp.p
+    if pp is not None and cas(pp.status, mp.userword, mp.sysword):
+        store_rel(pp.syscalltick, load(pp.syscalltick) + 1)
+
+
+def exitsyscall(mp: M) -> bool:
+    """Back in user code: the old P if it is still ours, an idle P, else False."""
+    pp = mp.p
+    if pp is not None and cas(pp.status, mp.sysword, mp.userword):
+        return True
+    pp = reclaim(mp)
+    if pp is None:
+        return False
+    release(mp, pp)
+    return True
+
+
+def entersyscallblock(mp: M) -> None:
+    """For a call that is known to block: hand the P over at once."""
+    pp = mp.p
+    if pp is not None and cas(pp.status, mp.userword, Pidle):
+        mp.p = None
+        handoffp(pp)
+
+
+class Syscall(Op):
+    """gort.syscall."""
+
+    __slots__ = ("fn", "args", "kwargs")
+
+    def step(self) -> int:
+        mp: M = getm()
+        if mp is None or mp.curg is None:
+            return self.fail(
+                RuntimeError("await of a gort op outside the runtime: call it under gort.run(main)")
+            )
+        if self.state == OPYIELDED:
+            self.state = OPDONE
+            return self.code
+        if self.state != OPNEW:
+            return self.fail(RuntimeError("this op was used already: an op is awaited once"))
+        if load(mp.curg.cancelreq) != 0:
+            self.state = OPDONE
+            return self.fail(cancelexc(mp.curg))
+        entersyscall(mp)
+        code = self.call(mp)
+        if exitsyscall(mp):
+            self.state = OPDONE
+            return code
+        if stale(mp):
+            self.state = OPDONE
+            return self.fail(Cancelled("the runtime has gone down"))
+        # No P: the goroutine goes on the global queue and the M stops.
+        self.state = OPYIELDED
+        self.code = code
+        mp.action = ALOSTP
+        return YIELD
+
+    def call(self, mp: M) -> int:
+        try:
+            if self.kwargs is None:
+                self.value = self.fn(*self.args)
+            else:
+                self.value = self.fn(*self.args, **self.kwargs)
+        except BaseException as exc:
+            self.value = exc
+            return RAISE
+        return RETURN
+
+
+@cython.locals(op=Syscall)
+def syscall(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Syscall:
+    """Call fn(*args, **kwargs), which may block, on this thread; await it for the
+    result. Other goroutines go on, on another thread if it lasts.
+
+    Raises TypeError when fn is not callable, and what fn raises.
+    """
+    if not callable(fn):
+        raise TypeError(
+            f"syscall() wants a function and its arguments, not {type(fn).__name__}: "
+            "syscall(os.stat, path)"
+        )
+    op = Syscall.__new__(Syscall)
+    if not cython.compiled:
+        op.__init__()  # type: ignore[misc]
+    op.fn = fn
+    op.args = args
+    op.kwargs = kwargs or None
+    return op
+
+
+class Enterblock(Op):
+    __slots__ = ()
+
+    def step(self) -> int:
+        mp: M = getm()
+        if mp is None or mp.curg is None:
+            return self.fail(RuntimeError("gort.blocking() is for goroutines, under gort.run"))
+        if load(mp.curg.cancelreq) != 0:
+            return self.fail(cancelexc(mp.curg))
+        entersyscall(mp)
+        return RETURN
+
+
+class Exitblock(Op):
+    __slots__ = ()
+
+    def step(self) -> int:
+        mp: M = getm()
+        if self.state == OPNEW and mp is not None and mp.curg is not None:
+            self.state = OPDONE
+            if not exitsyscall(mp) and not stale(mp):
+                mp.action = ALOSTP
+                return YIELD
+        return RETURN
+
+
+class Blocking:
+    """gort.blocking(): an `async with` block whose body may block its thread."""
+
+    __slots__ = ()
+
+    def __aenter__(self) -> Enterblock:
+        op = Enterblock.__new__(Enterblock)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+        return op
+
+    def __aexit__(self, *exc: Any) -> Exitblock:
+        op = Exitblock.__new__(Exitblock)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+        return op
+
+
+def blocking() -> Blocking:
+    """`async with gort.blocking():` around code that blocks its thread."""
+    return Blocking()
+
+
+def waitop(op: Any, timeout: Any) -> Any:
+    if load(sched.up) == 0:
+        raise RuntimeError("wait: no gort runtime is up")
+    if isinstance(op, G):
+        op = join(op)
+    if not isinstance(op, Op) or isinstance(op, (Gosched, Syscall, Enterblock, Exitblock)):
+        raise TypeError(
+            f"wait() wants an op such as ch.recv(), or a Goroutine, not {type(op).__name__}"
+        )
+    ns = -1
+    if timeout is not None:
+        timeout = float(timeout)
+        if math.isnan(timeout):
+            raise ValueError("wait: the timeout must be a number of seconds, not NaN")
+        ns = max(0, int(min(timeout, 1e9) * 1e9))
+    o: Op = op
+    if o.state != OPNEW:
+        raise RuntimeError("this op was used already: an op is used once, make a new one")
+    tw = Threadwaiter()
+    o.tw = tw
+    o.state = OPDONE
+    code = o.start(None)
+    if code != YIELD:
+        o.tw = None
+        return outcome(o, code)
+    mp: M = getm()
+    if mp is not None:
+        entersyscallblock(mp)
+    waiters.add(o)
+    add(sched.threadwaiters, 1)
+    deadline = nanotime() + ns
+    # A shutdown that came before the add has not seen this waiter.
+    won = load(sched.exiting) != 0 and cas(o.won, WPENDING, WCANCELLED)
+    while load(o.won) == WPENDING:
+        left = -1 if ns < 0 else deadline - nanotime()
+        if ns >= 0 and left <= 0:
+            won = cas(o.won, WPENDING, WCANCELLED)
+            break
+        notesleep(tw.n, left)
+    add(sched.threadwaiters, -1)
+    waiters.discard(o)
+    o.tw = None
+    if mp is not None and not stale(mp):
+        exitsyscall(mp)
+    if load(o.won) == WREADY:
+        return outcome(o, o.finish())
+    o.unqueue()
+    if won and load(sched.exiting) == 0:
+        raise TimeoutError(f"wait: nothing came within {timeout} seconds")
+    raise RuntimeError("wait: the gort runtime went down")
+
+
+def outcome(o: Op, code: int) -> Any:
+    value = o.value
+    o.value = None
+    if code == RETURN:
+        return value
+    if code == RAISE:
+        raise value
+    raise StopAsyncIteration
+
+
+waiters: set[Op] = set()
+"""Ops on which plain threads wait; shutdown wakes them."""
+
+
+def wakewaiters() -> None:
+    """Wake every waiting thread because the runtime goes down."""
+    for op in list(waiters):
+        wakewaiter(op)
+
+
+def wakewaiter(op: Op) -> None:
+    tw = op.tw
+    if cas(op.won, WPENDING, WCANCELLED) and tw is not None:
+        tw.wake()
+
+
+def wait(op: Any, timeout: float | None = None) -> Any:
+    """Block this thread until op (a channel op, a Goroutine, any gort op that waits)
+    completes, and return what awaiting it would have given. For plain functions,
+    plain goroutines and foreign threads, while a runtime is up.
+
+    Raises TimeoutError after `timeout` seconds (the op then had no effect),
+    RuntimeError when no runtime is up or it goes down meanwhile.
+    """
+    return waitop(op, timeout)

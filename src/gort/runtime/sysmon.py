@@ -1,0 +1,202 @@
+"""The system monitor: retakes Ps from user code, polls when nobody does, finds
+deadlocks. It runs on a thread of its own without a P.
+
+It sleeps 20 us, after 50 idle rounds twice as long each time, up to 10 ms; and
+deeply, until the next timer or a wake-up, while every P is idle.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import cython
+
+from .debug import schedtrace
+from .gmp import P
+from .park import cancelall
+
+if not cython.compiled:
+    from ..platform import (
+        cas,
+        load,
+        lock,
+        nanotime,
+        noteclear,
+        notesleep,
+        store,
+        swap,
+        unlock,
+        usleep,
+    )
+    from .gmp import sched, PSTATE, Pidle, Prunning, Psyscall, Puser
+    from .machine import handoffp, startm
+    from .netpoll import netpoll, readylist
+    from .runq import runqempty
+
+_MS = 1_000_000
+_FORCEPREEMPT = 10 * _MS
+_GRACE = 5_000 * _MS
+
+
+class DeadlockError(RuntimeError):
+    """All goroutines are asleep, and nothing could wake one."""
+
+
+def sysmon(tracens: int) -> None:
+    """The monitor's loop; tracens: nanoseconds between schedtrace lines, or 0."""
+    idle = 0
+    delay = 0
+    nexttrace = nanotime() + tracens if tracens else 0
+    while load(sched.exiting) == 0:
+        if idle == 0:
+            delay = 20
+        elif idle > 50:
+            delay *= 2
+        if delay > 10_000:
+            delay = 10_000
+        usleep(delay)
+        now = nanotime()
+        if nexttrace and now >= nexttrace:
+            schedtrace()
+            nexttrace = now + tracens
+        if load(sched.deadcheck) != 0 and alldead():
+            deadlock()
+        if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
+            deepsleep(now, nexttrace)
+            idle = 0
+            delay = 20
+            continue
+        lastpoll = load(sched.lastpoll)
+        if (
+            load(sched.netpollwaiters) > 0
+            and lastpoll != 0
+            and lastpoll + 10 * _MS < now
+            and cas(sched.lastpoll, lastpoll, now)
+        ):
+            readylist(netpoll(0), None)
+        if retake(now) != 0:
+            idle = 0
+        else:
+            idle += 1
+        if load(sched.draining) != 0 and now - sched.drainstart > _GRACE:
+            sched.abandon()
+
+
+def retake(now: int) -> int:
+    """Preempt Ps whose slice is over, take those that stay in user code; how many."""
+    n = 0
+    for i in range(load(sched.nprocs)):
+        pp: P = sched.allp[i]
+        s = load(pp.status)
+        st = s & PSTATE
+        if st == Puser or st == Prunning:
+            t = load(pp.schedtick)
+            if pp.seentick != t:
+                pp.seentick = t
+                pp.seenwhen = now
+                continue
+            if now - pp.seenwhen < _FORCEPREEMPT:
+                continue
+            if load(pp.preempt) == 0:
+                # First let it yield by itself: it may enter the runtime often.
+                store(pp.preempt, 1)
+                pp.seenwhen = now - _FORCEPREEMPT + 200_000
+                n += 1
+                continue
+            if st == Prunning or not worth(pp):
+                continue
+        elif st == Psyscall:
+            t = -1 - load(pp.syscalltick)
+            if pp.seentick != t:
+                pp.seentick = t
+                pp.seenwhen = now
+                n += 1  # stay awake: look again after one tick
+                continue
+            if not worth(pp):
+                continue
+        else:
+            continue
+        if cas(pp.status, s, Pidle):
+            handoffp(pp)
+            n += 1
+    return n
+
+
+def worth(pp: P) -> bool:
+    """Whether anyone could use pp: it has work or timers, there is global work, or
+    nobody else is there to look for some."""
+    return (
+        not runqempty(pp)
+        or load(pp.minwhen) != 0
+        or load(sched.runqsize) != 0
+        or load(sched.gcwaiting) != 0
+        or load(sched.netpollwaiters) != 0
+    )
+
+
+def timesleepuntil() -> int:
+    first = 0
+    for i in range(load(sched.nprocs)):
+        p2: P = sched.allp[i]
+        w = load(p2.minwhen)
+        if w != 0 and (first == 0 or w < first):
+            first = w
+    return first
+
+
+def deepsleep(now: int, nexttrace: int) -> None:
+    """Sleep until a P is taken off the idle list."""
+    noteclear(sched.sysmonnote)
+    store(sched.sysmonwait, 1)
+    # Who takes a P clears sysmonwait and wakes us; look again now that they can see it.
+    if load(sched.npidle) == load(sched.nprocs) or load(sched.gcwaiting) != 0:
+        ns = -1
+        if nexttrace:
+            ns = max(nexttrace - now, 0)
+        if load(sched.deadcheck) != 0:
+            # A thread outside may yet wake a goroutine: ask again in a while.
+            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
+        if load(sched.draining) != 0:
+            ns = 100 * _MS
+        if load(sched.exiting) == 0:
+            notesleep(sched.sysmonnote, ns)
+    swap(sched.sysmonwait, 0)
+
+
+def alldead() -> bool:
+    """Whether every M is idle and nothing can wake one. checkdead asked."""
+    lock(sched.lock)
+    run = sched.mcount - sched.nmidle - sched.nmidlelocked
+    dead = (
+        run == 0
+        and load(sched.exiting) == 0
+        and load(sched.gcwaiting) == 0
+        and load(sched.runqsize) == 0
+        and load(sched.npidle) == load(sched.nprocs)
+    )
+    unlock(sched.lock)
+    if not dead:
+        store(sched.deadcheck, 0)
+        return False
+    if timesleepuntil() != 0 or load(sched.netpollwaiters) > 0:
+        # Work for the poller, and nobody polls: the last M left in a race.
+        startm(None, False, False)
+        store(sched.deadcheck, 0)
+        return False
+    return not foreignthreads()
+
+
+def foreignthreads() -> bool:
+    """Whether a Python thread outside the runtime is alive that might wake a
+    goroutine: any but the Ms, the monitor, those in gort.wait, and a main thread
+    that is not ours and cannot be told from one that waits for run."""
+    ours = sum(1 for t in threading.enumerate() if t.name.startswith("gort-"))
+    others = threading.active_count() - ours - 1
+    return others - load(sched.threadwaiters) > 0
+
+
+def deadlock() -> None:
+    """Report a deadlock as Go does, and take everything down."""
+    sched.deadlocked()
