@@ -6,8 +6,11 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+_F = TypeVar("_F")
 
 _ROOT = Path(__file__).parent
 
@@ -17,9 +20,9 @@ class _Shadow(types.ModuleType):
 
     compiled = False
 
-    class nogil:
-        def __enter__(self) -> None: ...
-        def __exit__(self, *exc: object) -> None: ...
+    @staticmethod
+    def locals(**types: object) -> Callable[[_F], _F]:
+        return lambda fn: fn
 
 
 class _Loader(importlib.machinery.SourceFileLoader):

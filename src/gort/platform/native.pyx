@@ -31,6 +31,8 @@ cdef extern from "native.h":
 
 cdef extern from *:
     """
+    /* Moves the reference out of the field and leaves None. */
+    #define gort_move(v, out) (*(out) = (v), (v) = Py_NewRef(Py_None))
     static inline int gort_ev_n(gort_events *e) { return e->n; }
     static inline int gort_ev_fd(gort_events *e, int i) { return e->ev[i].data.fd; }
     static inline uint32_t gort_ev_mask(gort_events *e, int i) { return e->ev[i].events; }
@@ -42,6 +44,7 @@ cdef extern from *:
         return (uint32_t)((gort_rand_state = x) >> 32);
     }
     """
+    void gort_move(object v, PyObject** out) noexcept
     int gort_ev_n(events* e) noexcept
     int gort_ev_fd(events* e, int i) noexcept
     uint32_t gort_ev_mask(events* e, int i) noexcept
@@ -69,14 +72,12 @@ cdef int awaitable_step(PyObject* o, PyObject** value) noexcept:
     cdef Awaitable op = <Awaitable>o
     cdef int code = op.step()
     if code != YIELD:
-        v = op.value
-        op.value = None
-        Py_INCREF(v)
-        value[0] = <PyObject*>v
+        gort_move(op.value, value)
     return code
 
 
 cdef void install_slots(type cls) noexcept:
+    """The await slots and the ops' allocator for one op type."""
     gort_install_slots(cls, awaitable_step)
 
 

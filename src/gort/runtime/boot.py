@@ -289,7 +289,8 @@ def panic(gp: G) -> None:
         return
     addnote(exc, gp)
     _panics.append(exc)
-    cancelall()
+    if len(_panics) == 1:
+        cancelall()
 
 
 def interrupted(exc: BaseException | None) -> None:

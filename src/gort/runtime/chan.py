@@ -23,6 +23,7 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import (
+        install_slots,
         RAISE,
         RETURN,
         STOPASYNC,
@@ -455,3 +456,6 @@ def chan(capacity: int = 0) -> Chan:
     Callable from any thread, also before the runtime is up.
     """
     return Chan(capacity)
+
+
+install_slots(Chanop)

@@ -1,20 +1,18 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, Poller, add, cas, load, lock, mutex, nanotime,
+from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Poller, add, cas, load, lock, mutex, nanotime,
                                 store, unlock)
 from .gmp cimport G, Grunning, M, P, Sched, WPENDING, WREADY, sched
 from .park cimport Op, opready, win
 
 @cython.final
-@cython.no_gc
 cdef class Polldesc:
     cdef int fd
     cdef bint registered
     cdef Iowait rq
     cdef Iowait wq
 
-@cython.no_gc
 cdef class Iowait(Op):
     cdef int fd
     cdef int mode

@@ -23,6 +23,7 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import (
+        install_slots,
         RAISE,
         RETURN,
         YIELD,
@@ -273,3 +274,6 @@ def notify_closing(fd: Any) -> None:
         sched.poller.ctl(n, 0, True)
     unlock(np.lock)
     readylist(ready, None)
+
+
+install_slots(Iowait)

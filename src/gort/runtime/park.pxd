@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock,
+from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock,
                                 nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
                                 unlock, usleep)
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gparking, Gparkready, Grunnable, Grunning,
@@ -13,7 +13,6 @@ from .runq cimport globrunqput, runqput
 cdef class Threadwaiter:
     cdef note n
 
-@cython.no_gc
 cdef class Op(Awaitable):
     cdef atomic won
     cdef G g
@@ -46,7 +45,6 @@ cdef M running()
 cdef object cancelexc(G gp)
 cpdef object cancel(G gp)
 
-@cython.no_gc
 cdef class Gosched(Op):
     @cython.locals(mp=M)
     cdef int start(self, P pp) noexcept

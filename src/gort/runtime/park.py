@@ -32,6 +32,7 @@ from .gmp import G, M, P
 
 if not cython.compiled:
     from ..platform import (
+        install_slots,
         RAISE,
         RETURN,
         YIELD,
@@ -354,3 +355,6 @@ def gosched() -> Gosched:
 
 
 sched.cancel = cancel
+
+
+install_slots(Gosched)

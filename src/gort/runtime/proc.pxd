@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
+from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
                                 cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slotset, slotswap,
                                 store, store_rel, swap, unlock)
@@ -50,7 +50,6 @@ cdef void wakejoiners(M mp, Join op)
 cdef int64_t nextgoid(P pp) noexcept
 cdef object foreignawait(M mp)
 
-@cython.no_gc
 cdef class Join(Op):
     cdef G target
     cdef Join next

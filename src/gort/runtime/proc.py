@@ -21,6 +21,7 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import (
+        install_slots,
         RAISE,
         RETURN,
         YIELD,
@@ -641,3 +642,6 @@ async def agen_close(agen: Any) -> None:
 
 sched.join = join
 sched.mstart = mstart
+
+
+install_slots(Join)

@@ -6,7 +6,6 @@ from .chan cimport AGAIN, Chan, Chanop, tryop
 from .gmp cimport G, M, OPNEW, P, WPENDING, WREADY
 from .park cimport Op
 
-@cython.no_gc
 cdef class Select(Op):
     cdef tuple cases
     cdef list order

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
+from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
                                 notesleep, nanotime, store, store_rel, unlock)
 from .gmp cimport (ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WPENDING, WREADY, sched)
@@ -15,7 +15,6 @@ cdef bint exitsyscall(M mp)
 @cython.locals(pp=P)
 cdef void entersyscallblock(M mp)
 
-@cython.no_gc
 cdef class Syscall(Op):
     cdef object fn
     cdef tuple args
@@ -24,12 +23,10 @@ cdef class Syscall(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
-@cython.no_gc
 cdef class Enterblock(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
-@cython.no_gc
 cdef class Exitblock(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept

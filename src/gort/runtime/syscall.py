@@ -17,6 +17,7 @@ from .park import Cancelled, Gosched, Op, Threadwaiter
 
 if not cython.compiled:
     from ..platform import (
+        install_slots,
         RAISE,
         RETURN,
         YIELD,
@@ -263,3 +264,6 @@ def wait(op: Any, timeout: float | None = None) -> Any:
     RuntimeError when no runtime is up or it goes down meanwhile.
     """
     return waitop(op, timeout)
+
+
+install_slots(Syscall)

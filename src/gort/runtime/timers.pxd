@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, Heap, cas, getm, load, lock, nanotime, store,
+from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Heap, cas, getm, load, lock, nanotime, store,
                                 unlock)
 from .gmp cimport G, M, P, Pdead, PSTATE, Sched, WPENDING, WREADY, sched
 from .machine cimport wakenetpoller
@@ -17,7 +17,6 @@ cdef class Timer:
     cdef P pp
     cdef object __weakref__
 
-@cython.no_gc
 cdef class Sleep(Op):
     cdef int64_t when
     cdef P pp

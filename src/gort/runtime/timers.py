@@ -22,7 +22,7 @@ from .gmp import P
 from .park import Op
 
 if not cython.compiled:
-    from ..platform import RETURN, YIELD, Heap, cas, load, lock, nanotime, store, unlock
+    from ..platform import install_slots, RETURN, YIELD, Heap, cas, load, lock, nanotime, store, unlock
     from .gmp import sched, WPENDING, WREADY
     from .machine import wakenetpoller
     from .park import opready
@@ -248,3 +248,6 @@ def stoptimer(t: Timer) -> bool:
         if was:
             zombie(pp)
         return was
+
+
+install_slots(Sleep)

@@ -1,0 +1,60 @@
+"""Guards around every test: no hang, no leaked gort thread, no leaked fd."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+HANG = float(os.environ.get("GORT_TEST_HANG", "60"))
+_stderr = 2
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the real stderr: at a hang, the one that pytest captures is lost."""
+    global _stderr
+    _stderr = os.dup(2)
+
+
+@pytest.fixture(params=(1, 2, 4), ids=lambda n: f"procs{n}")
+def procs(request: pytest.FixtureRequest) -> int:
+    """The test once for each number of procs."""
+    return int(request.param)
+
+
+def _gort_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("gort-")]
+
+
+def _fds() -> dict[int, str]:
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            pass  # the directory's own
+    return found
+
+
+@pytest.fixture(autouse=True)
+def guard() -> Iterator[None]:
+    """Abort a test that hangs; fail one that leaves a gort thread or an fd behind."""
+    faulthandler.dump_traceback_later(HANG, exit=True, file=_stderr)
+    before = _fds()
+    yield
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        threads = _gort_threads()
+        leaked = {fd: to for fd, to in _fds().items() if fd not in before}
+        if not threads and not leaked:
+            break
+        gc.collect()
+        time.sleep(0.005)
+    faulthandler.cancel_dump_traceback_later()
+    assert not threads, f"leaked threads: {threads}"
+    assert not leaked, f"leaked fds: {leaked}"
