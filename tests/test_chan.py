@@ -6,8 +6,9 @@ import threading
 from collections import Counter
 from typing import Any
 
-import gort
 import pytest
+
+import gort
 
 
 async def until_waiting(g: gort.Goroutine) -> None:

@@ -6,8 +6,9 @@ import contextvars
 import threading
 from typing import Any
 
-import gort
 import pytest
+
+import gort
 
 
 class Boom(Exception):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import gort
 import pytest
+
+import gort
 
 
 def test_result(procs: int) -> None:

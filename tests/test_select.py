@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import gort
 import pytest
+
+import gort
 
 
 async def until_waiting(g: gort.Goroutine) -> None:

@@ -6,8 +6,9 @@ import math
 import time
 from typing import Any
 
-import gort
 import pytest
+
+import gort
 
 
 async def until_waiting(g: gort.Goroutine) -> None:

@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-import build
 from harness import Main, Metrics, Row, Run, Scale, Workload
+
+import build
 
 CONNECTIONS = 50
 MESSAGE = 64
@@ -63,7 +64,7 @@ def serving(run: Run, main: Main, listener: socket.socket) -> Iterator[int]:
     if pid == 0:
         try:
             run(main, listener)
-        except BaseException:  # noqa: BLE001 - the fork must not get out of here
+        except BaseException:
             traceback.print_exc()
         os._exit(1)
     try:

@@ -70,7 +70,7 @@ async def gort_blocker(end: float) -> None:
     import gort
 
     while perf_counter() < end:
-        time.sleep(BLOCK)  # noqa: ASYNC251 - the point
+        time.sleep(BLOCK)
         await gort.sleep(NAP)
 
 
@@ -111,7 +111,7 @@ async def asyncio_hog(end: float) -> None:
 
 async def asyncio_blocker(end: float) -> None:
     while perf_counter() < end:
-        time.sleep(BLOCK)  # noqa: ASYNC251 - the point
+        time.sleep(BLOCK)
         await asyncio.sleep(NAP)
 
 
@@ -154,7 +154,7 @@ async def trio_blocker(end: float) -> None:
 
     while perf_counter() < end:
         await trio.sleep(NAP)
-        time.sleep(BLOCK)  # noqa: ASYNC251 - the point
+        time.sleep(BLOCK)
 
 
 async def trio_beside(other: Main, seconds: float) -> list[float]:

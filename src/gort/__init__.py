@@ -13,7 +13,6 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
 from .runtime.boot import (
     go,
-    gomaxprocs,
     lock_os_thread,
     num_cpu,
     num_goroutine,
@@ -29,10 +28,41 @@ from .runtime.proc import goexit
 from .runtime.select import select
 from .runtime.syscall import blocking, syscall, wait
 from .runtime.sysmon import DeadlockError
-from .runtime.traceback import current, stack
-from .runtime.timers import sleep
 from .runtime.ticks import after, tick
+from .runtime.timers import sleep
+from .runtime.traceback import current, stack
+from .runtime.world import gomaxprocs
 
 __version__ = "0.1.0"
 
-__all__ = [name for name in dir() if not name.startswith("_") and name not in ("runtime", "platform")]
+__all__ = [
+    "Cancelled",
+    "Chan",
+    "ChanClosed",
+    "DeadlockError",
+    "Goroutine",
+    "WouldBlock",
+    "after",
+    "blocking",
+    "chan",
+    "current",
+    "go",
+    "goexit",
+    "gomaxprocs",
+    "gosched",
+    "lock_os_thread",
+    "notify_closing",
+    "num_cpu",
+    "num_goroutine",
+    "run",
+    "select",
+    "set_max_threads",
+    "sleep",
+    "stack",
+    "syscall",
+    "tick",
+    "unlock_os_thread",
+    "wait",
+    "wait_readable",
+    "wait_writable",
+]

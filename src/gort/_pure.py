@@ -48,12 +48,10 @@ class _Finder:
         file = _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
         if not file.is_file():
             return None
-        return importlib.util.spec_from_loader(
-            name, _Loader(name, str(file)), origin=str(file)
-        )
+        return importlib.util.spec_from_loader(name, _Loader(name, str(file)), origin=str(file))
 
 
 def install() -> None:
     """Put the finder first; idempotent."""
     if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _Finder)

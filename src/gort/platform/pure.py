@@ -400,5 +400,3 @@ def checksignals() -> BaseException | None:
 
 def asyncgen_hooks(firstiter: Any, finalizer: Any) -> None:
     sys.set_asyncgen_hooks(firstiter, finalizer)
-
-

@@ -4,7 +4,6 @@ main, mstart; and the way down: cancel what still runs, stop every M, return.
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import sys
@@ -19,10 +18,10 @@ from .debug import debugint, parsedebugvars
 from .gmp import G, M, P
 from .park import Cancelled, cancelall
 from .proc import checkmain
-from .syscall import wakewaiters, waiters
+from .syscall import wakewaiters
 from .sysmon import DeadlockError
 from .traceback import addnote, dumpall
-from .world import checkprocs, gomaxprocs, ncpu
+from .world import checkprocs, ncpu
 
 if not cython.compiled:
     from ..platform import (
@@ -35,17 +34,15 @@ if not cython.compiled:
         load,
         lock,
         nanotime,
-        newosproc,
         noteclear,
-        noteinterrupt,
         notesleep,
         notewakeup,
         setm,
         store,
         unlock,
     )
-    from .gmp import sched, Gdead, Pdead, Pidle
-    from .machine import acquirep, netpollbreak, pidleget, pidleput
+    from .gmp import Pidle, sched
+    from .machine import netpollbreak, pidleget, pidleput
     from .netpoll import np
     from .park import interrupt
     from .proc import gcount, mstart, newproc
@@ -161,7 +158,9 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     sched.allm.add(m0)
     sched.mcount = 1
     store(sched.up, 1)
-    monitor = threading.Thread(target=monitor_main, args=(tracens,), name="gort-sysmon", daemon=True)
+    monitor = threading.Thread(
+        target=monitor_main, args=(tracens,), name="gort-sysmon", daemon=True
+    )
     restore = None
     gp = None
     try:

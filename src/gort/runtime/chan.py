@@ -23,19 +23,19 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import (
-        install_slots,
         RAISE,
         RETURN,
         STOPASYNC,
         YIELD,
         cas,
         getm,
+        install_slots,
         load,
         lock,
         mutex,
         unlock,
     )
-    from .gmp import sched, OPNEW, WPENDING, WREADY, M, P
+    from .gmp import WPENDING, WREADY, M, P, sched
     from .machine import claim, release
     from .park import opready
 

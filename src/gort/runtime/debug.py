@@ -8,11 +8,9 @@ from typing import Any
 
 import cython
 
-from .gmp import M, P
-
 if not cython.compiled:
-    from .gmp import sched
     from ..platform import load, lock, nanotime, unlock
+    from .gmp import sched
     from .runq import runqlen
 
 

@@ -38,9 +38,7 @@ import cython
 
 if not cython.compiled:
     from ..platform import (
-        Awaitable,
         Heap,
-        add,
         atomic,
         callsite_of,
         cas,

@@ -41,7 +41,7 @@ if not cython.compiled:
         swap,
         unlock,
     )
-    from .gmp import sched, PSTATE, Pgcstop, Pidle, Prunning, fatal, throw
+    from .gmp import PSTATE, Pgcstop, Pidle, fatal, sched, throw
     from .runq import runqempty
 
 
@@ -230,7 +230,10 @@ def newm(pp: P, spinning: bool, locked: bool) -> None:
     sched.mcount += 1
     if sched.mcount > sched.maxmcount:
         unlock(sched.lock)
-        fatal(f"runtime: program exceeds {sched.maxmcount}-thread limit\nfatal error: thread exhaustion")
+        fatal(
+            f"runtime: program exceeds {sched.maxmcount}-thread limit\n"
+            "fatal error: thread exhaustion"
+        )
     id = sched.mnext
     sched.mnext += 1
     unlock(sched.lock)

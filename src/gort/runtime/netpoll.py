@@ -23,19 +23,18 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import (
-        install_slots,
         RAISE,
         RETURN,
         YIELD,
         add,
         cas,
-        load,
+        install_slots,
         lock,
         mutex,
         store,
         unlock,
     )
-    from .gmp import sched, WPENDING, WREADY, Grunning
+    from .gmp import WPENDING, WREADY, Grunning, sched
     from .park import opready
 
 

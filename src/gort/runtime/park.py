@@ -24,15 +24,12 @@ sets the status first and then looks at the request. One of them sees the other.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cython
 
 from .gmp import G, M, P
 
 if not cython.compiled:
     from ..platform import (
-        install_slots,
         RAISE,
         RETURN,
         YIELD,
@@ -40,9 +37,9 @@ if not cython.compiled:
         atomic,
         cas,
         getm,
+        install_slots,
         load,
         lock,
-        nanotime,
         note,
         notewakeup,
         store,
@@ -51,7 +48,6 @@ if not cython.compiled:
         usleep,
     )
     from .gmp import (
-        sched,
         AGOSCHED,
         ALOSTP,
         APARK,
@@ -69,6 +65,7 @@ if not cython.compiled:
         Gscan,
         Gwaiting,
         allgs,
+        sched,
         throw,
     )
     from .machine import claim, release, stale, wakep

@@ -21,7 +21,6 @@ from .park import Op
 
 if not cython.compiled:
     from ..platform import (
-        install_slots,
         RAISE,
         RETURN,
         YIELD,
@@ -36,6 +35,7 @@ if not cython.compiled:
         gocall,
         gogo,
         gothrow,
+        install_slots,
         load,
         lock,
         nanotime,
@@ -47,8 +47,6 @@ if not cython.compiled:
         unlock,
     )
     from .gmp import (
-        sched,
-        AGOSCHED,
         ALOSTP,
         ANONE,
         APARK,
@@ -60,6 +58,7 @@ if not cython.compiled:
         allgadd,
         allgdel,
         newg,
+        sched,
         throw,
     )
     from .machine import (
@@ -81,10 +80,11 @@ if not cython.compiled:
     )
     from .netpoll import netpoll, readylist
     from .park import opready, parkdone, ready, win
+
     STEALTRIES = 4
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
-    from .runq import globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal
+    from .runq import globrunqget, globrunqput, runqempty, runqget, runqsteal
     from .timers import checktimers
 
 _CO_COROUTINE = 0x80

@@ -26,12 +26,11 @@ if not cython.compiled:
         ringtake,
         slotset,
         slotswap,
-        store,
         store_rel,
         unlock,
         usleep,
     )
-    from .gmp import sched, PSTATE, Prunning, Puser
+    from .gmp import PSTATE, Prunning, Puser, sched
 
 
 def runqempty(pp: P) -> bool:

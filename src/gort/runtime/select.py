@@ -8,11 +8,9 @@ one case fires; the winner leaves the case's index in `code`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import cython
 
-from .chan import Chan, Chanop
+from .chan import Chanop
 from .park import Op
 
 if not cython.compiled:

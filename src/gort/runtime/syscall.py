@@ -12,24 +12,24 @@ from typing import Any
 
 import cython
 
-from .gmp import G, M, P
+from .gmp import G, M
 from .park import Cancelled, Gosched, Op, Threadwaiter
 
 if not cython.compiled:
     from ..platform import (
-        install_slots,
         RAISE,
         RETURN,
         YIELD,
         add,
         cas,
         getm,
+        install_slots,
         load,
         nanotime,
         notesleep,
         store_rel,
     )
-    from .gmp import sched, ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle
+    from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
     from .machine import handoffp, reclaim, release, stale
     from .park import cancelexc
     from .proc import join

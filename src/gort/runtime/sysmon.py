@@ -7,15 +7,12 @@ deeply, until the next timer or a wake-up, while every P is idle.
 
 from __future__ import annotations
 
-import sys
 import threading
-from typing import Any
 
 import cython
 
 from .debug import schedtrace
 from .gmp import P
-from .park import cancelall
 
 if not cython.compiled:
     from ..platform import (
@@ -30,7 +27,7 @@ if not cython.compiled:
         unlock,
         usleep,
     )
-    from .gmp import sched, PSTATE, Pidle, Prunning, Psyscall, Puser
+    from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
     from .machine import handoffp, startm
     from .netpoll import netpoll, readylist
     from .runq import runqempty

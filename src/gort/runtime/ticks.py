@@ -12,9 +12,8 @@ from .chan import Chan, ChanClosed, WouldBlock
 from .timers import Timer, seconds_of
 
 if not cython.compiled:
-    from ..platform import getm, nanotime
+    from ..platform import nanotime
     from .chan import needruntime
-    from .gmp import M, P
     from .timers import anyp, armtimer, deadline
 
 

@@ -22,8 +22,19 @@ from .gmp import P
 from .park import Op
 
 if not cython.compiled:
-    from ..platform import install_slots, RETURN, YIELD, Heap, cas, load, lock, nanotime, store, unlock
-    from .gmp import sched, WPENDING, WREADY
+    from ..platform import (
+        RETURN,
+        YIELD,
+        Heap,
+        cas,
+        install_slots,
+        load,
+        lock,
+        nanotime,
+        store,
+        unlock,
+    )
+    from .gmp import WPENDING, WREADY, sched
     from .machine import wakenetpoller
     from .park import opready
 

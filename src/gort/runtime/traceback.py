@@ -8,12 +8,11 @@ from typing import Any
 
 import cython
 
-from .gmp import WAITREASONS, G, M
+from .gmp import G, M
 
 if not cython.compiled:
     from ..platform import callsite_of, getm, load, nanotime
     from .gmp import (
-        sched,
         PSTATE,
         Gdead,
         Gparking,
@@ -24,6 +23,7 @@ if not cython.compiled:
         Gwaiting,
         Psyscall,
         allgs,
+        sched,
     )
 
 _NAMES = {
@@ -62,9 +62,7 @@ def coroframes(coro: Any) -> list[str]:
         frame = frame or getattr(coro, "ag_frame", None)
         if frame is None:
             break
-        lines.append(
-            framelines(frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?"))
-        )
+        lines.append(framelines(frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?")))
         coro = (
             getattr(coro, "cr_await", None)
             or getattr(coro, "gi_yieldfrom", None)

@@ -29,7 +29,7 @@ if not cython.compiled:
         swap,
         unlock,
     )
-    from .gmp import sched, PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser
+    from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, sched
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
     from .runq import globrunqput, runqempty, runqget
     from .timers import movetimers
