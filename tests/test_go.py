@@ -146,7 +146,7 @@ def test_num_goroutine(procs: int) -> None:
     async def main() -> None:
         assert gort.num_goroutine() == 1
         ch = gort.chan()
-        gs = [gort.go(ch.recv) if False else gort.go(rx, ch) for _ in range(10)]
+        gs = [gort.go(rx, ch) for _ in range(10)]
         assert gort.num_goroutine() == 11
         for g in gs:
             await until_waiting(g)

@@ -5,7 +5,7 @@ from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, loa
                                 newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
 from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
-from .machine cimport acquirep, netpollbreak, pidleget, pidleput
+from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
 from .netpoll cimport np
 from .park cimport interrupt
 from .proc cimport gcount, mstart, newproc

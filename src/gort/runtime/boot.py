@@ -42,7 +42,7 @@ if not cython.compiled:
         unlock,
     )
     from .gmp import Pidle, sched
-    from .machine import netpollbreak, pidleget, pidleput
+    from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release
     from .netpoll import np
     from .park import interrupt
     from .proc import gcount, mstart, newproc
@@ -164,15 +164,17 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     restore = None
     gp = None
     try:
-        gp = newproc(main, args, {})
-        sched.maing = gp
         if m0.ism0:
             restore = siginit()
         monitor.start()
         lock(sched.lock)
         pp = pidleget()
         unlock(sched.lock)
-        m0.nextp = pp
+        setm(m0)
+        acquirep(m0, pp)
+        release(m0, pp)  # newproc is called from user code
+        gp = newproc(main, args, {})
+        claim(m0)
         mstart(m0)
         teardown()
         monitor.join()
@@ -279,6 +281,7 @@ def deadlocked() -> None:
         sched.fatal = DeadlockError(text)
     store(sched.deadcheck, 0)
     cancelall()
+    drained()
 
 
 def panic(gp: G) -> None:
@@ -411,7 +414,16 @@ def go(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> G:
 
 def schedstats() -> dict[str, int]:
     """Counters of this run: threads started, goroutines stolen."""
-    return {"threads": load(sched.nthreads), "steals": load(sched.nsteals)}
+    return {
+        "threads": load(sched.nthreads),
+        "steals": load(sched.nsteals),
+        "goroutines": gcount(),
+        "running_threads": sched.mcount - sched.nmidle - sched.nmidlelocked,
+        "runqueue": load(sched.runqsize),
+        "netpoll_waiters": load(sched.netpollwaiters),
+        "draining": load(sched.draining),
+        "exiting": load(sched.exiting),
+    }
 
 
 sched.mainexit = mainexit

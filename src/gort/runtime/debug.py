@@ -1,4 +1,4 @@
-"""GODEBUG, GOTRACEBACK and schedtrace's line."""
+"""GODEBUG and schedtrace's line."""
 
 from __future__ import annotations
 

@@ -202,6 +202,10 @@ class G:
     def __await__(self) -> Any:
         return sched.join(self)
 
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> Any:
+        return cls
+
     def __repr__(self) -> str:
         reason = self.wait_reason
         where = callsite_of(self.callcode, self.calllasti)

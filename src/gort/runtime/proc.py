@@ -10,7 +10,7 @@ goroutine runs, so that its last drop can be made outside the runtime.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import CodeType, CoroutineType, FunctionType, MethodType
 from typing import Any
 
@@ -313,9 +313,11 @@ def pollblocking(mp: M, until: int, wasspinning: bool) -> bool:
     if load(sched.exiting) != 0 or load(sched.gcwaiting) != 0:
         ns = 0
     elif until != 0:
+        # At least one: the P of a timer that is due may be in the hands of an M
+        # that waits for the GIL, which only a blocking call lets go.
         ns = until - nanotime()
-        if ns < 0:
-            ns = 0
+        if ns < 1:
+            ns = 1
     list_ = netpoll(ns)
     store(sched.polluntil, 0)
     store(sched.lastpoll, nanotime())
@@ -403,12 +405,21 @@ def goschedimpl(mp: M, gp: G, action: int) -> bool:
 
 
 def startcoro(gp: G, mp: M) -> bool:
-    """A plain callable that returned a coroutine was an async one: drive that."""
-    if not isinstance(mp_result(mp), CoroutineType):
+    """A plain callable that returned a coroutine, or a gort op, was an async one:
+    drive that."""
+    what = mp_result(mp)
+    if isinstance(what, Op):
+        what = drive(what)
+    elif not isinstance(what, Coroutine):
         return False
-    gp.coro = slotswap(mp.result, None)
+    slotswap(mp.result, None)
+    gp.coro = what
     gp.plain = False
     return True
+
+
+async def drive(op: Op) -> Any:
+    return await op
 
 
 def mp_result(mp: M) -> Any:
@@ -592,6 +603,8 @@ def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     gp.goid = nextgoid(pp)
     if load(sched.draining) != 0:
         store(gp.cancelreq, 1)
+    if sched.maing is None:
+        sched.maing = gp  # before another M can run it to its end
     store_rel(gp.status_, Grunnable)
     allgadd(gp)
     ready(gp, pp, True)

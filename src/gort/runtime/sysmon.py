@@ -175,7 +175,8 @@ def alldead() -> bool:
     )
     unlock(sched.lock)
     if not dead:
-        store(sched.deadcheck, 0)
+        if run > 0:
+            store(sched.deadcheck, 0)
         return False
     if timesleepuntil() != 0 or load(sched.netpollwaiters) > 0:
         # Work for the poller, and nobody polls: the last M left in a race.

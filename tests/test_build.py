@@ -1,0 +1,105 @@
+"""Which platform runs, and what a build promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import gort
+import gort.runtime.gmp as gmp
+
+PURE = os.environ.get("GORT_PURE", "") not in ("", "0")
+
+
+def origin(pure: str) -> str:
+    src = str(Path(gort.__file__).parents[1])
+    env = {**os.environ, "GORT_PURE": pure, "PYTHONPATH": src}
+    code = "import gort.runtime.gmp as m; print(m.__file__ or m.__spec__.origin)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_this_process() -> None:
+    assert Path(gmp.__file__).suffix == (".py" if PURE else ".so")
+
+
+def test_pure_selects() -> None:
+    assert origin("1").endswith("gmp.py")
+
+
+@pytest.mark.skipif(PURE, reason="there may be no compiled modules here")
+def test_native_is_the_default() -> None:
+    assert origin("").endswith(".so")
+    assert origin("0").endswith(".so")
+
+
+@pytest.mark.skipif(not hasattr(sys, "_is_gil_enabled"), reason="always a GIL")
+def test_gil_stays_off() -> None:
+    import sysconfig
+
+    if not sysconfig.get_config_var("Py_GIL_DISABLED") or os.environ.get("PYTHON_GIL") == "1":
+        pytest.skip("not a free-threaded build")
+    code = "import sys, gort; print(sys._is_gil_enabled())"
+    src = str(Path(gort.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": src},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False\n"
+    assert done.stderr == ""
+
+
+def test_records_reject_unknown_attributes() -> None:
+    async def main() -> None:
+        me: Any = gort.current()
+        ch: Any = gort.chan()
+        for obj in (me, ch, ch.recv()):
+            with pytest.raises(AttributeError):
+                obj.nonsense = 1
+
+    gort.run(main)
+
+
+def test_goroutine_is_not_made_by_hand() -> None:
+    async def main() -> gort.Goroutine:
+        me = gort.current()
+        assert isinstance(me, gort.Goroutine)
+        return me
+
+    assert "Goroutine" in repr(gort.run(main))
+
+
+def test_public_names() -> None:
+    names = """run go current chan select sleep gosched after tick syscall blocking
+        wait_readable wait_writable notify_closing wait gomaxprocs num_goroutine num_cpu
+        goexit lock_os_thread unlock_os_thread set_max_threads stack ChanClosed WouldBlock
+        DeadlockError Cancelled Goroutine Chan""".split()
+    missing = [n for n in names if not hasattr(gort, n)]
+    assert not missing
+
+
+def test_typed() -> None:
+    assert (Path(gort.__file__).parent / "py.typed").exists()
+
+
+def test_import_starts_nothing() -> None:
+    code = "import threading, gort; print(threading.active_count())"
+    src = str(Path(gort.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": src},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"

@@ -1,0 +1,166 @@
+"""All goroutines asleep: DeadlockError with everybody's stack."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+import gort
+
+
+async def block_on_recv(ch: gort.Chan) -> None:
+    await ch.recv()
+
+
+async def block_on_send(ch: gort.Chan) -> None:
+    await ch.send(1)
+
+
+def test_text(procs: int) -> None:
+    async def main() -> None:
+        await block_on_recv(gort.chan())
+
+    with pytest.raises(gort.DeadlockError) as info:
+        gort.run(main, procs=procs)
+    text = str(info.value)
+    assert text.startswith("all goroutines are asleep - deadlock!")
+    assert re.search(r"^goroutine 1 \[chan receive\]:$", text, re.M), text
+    assert "block_on_recv(...)" in text
+    assert f"\t{__file__}:" in text
+
+
+def test_every_goroutine_is_named(procs: int) -> None:
+    async def selects() -> None:
+        await gort.select()
+
+    async def main() -> None:
+        ch = gort.chan()
+        keep = [gort.go(block_on_send, ch), gort.go(selects)]
+        await keep[0]
+
+    with pytest.raises(gort.DeadlockError) as info:
+        gort.run(main, procs=procs)
+    text = str(info.value)
+    heads = re.findall(r"^goroutine (\d+) \[([^\]]*)\]:$", text, re.M)
+    assert heads[0][0] == "1"
+    assert sorted(reason for _, reason in heads[1:]) == ["chan send", "select (no cases)"]
+    assert "block_on_send(...)" in text and "selects(...)" in text
+    assert len(re.findall(r"^created by .*main in goroutine 1$", text, re.M)) == 2, text
+
+
+def test_finally_blocks_run(procs: int) -> None:
+    log: list[str] = []
+
+    async def child() -> None:
+        try:
+            await gort.chan().recv()
+        finally:
+            log.append("child")
+
+    async def main() -> None:
+        g = gort.go(child)
+        try:
+            await g
+        finally:
+            log.append("main")
+
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main, procs=procs)
+    assert sorted(log) == ["child", "main"]
+
+
+def test_run_works_again(procs: int) -> None:
+    async def dead() -> None:
+        await gort.select()
+
+    async def fine() -> int:
+        await gort.sleep(0.0001)
+        return 1
+
+    for _ in range(5):
+        with pytest.raises(gort.DeadlockError):
+            gort.run(dead, procs=procs)
+        assert gort.run(fine, procs=procs) == 1
+
+
+def test_main_asleep_after_children_end(procs: int) -> None:
+    async def child() -> None:
+        await gort.gosched()
+
+    async def main() -> None:
+        for _ in range(10):
+            gort.go(child)
+        await gort.chan().recv()
+
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main, procs=procs)
+
+
+def test_join_cycle(procs: int) -> None:
+    async def waits(ch: gort.Chan) -> Any:
+        return await (await ch.recv())
+
+    async def main() -> None:
+        ch = gort.chan()
+        a, b = gort.go(waits, ch), gort.go(waits, ch)
+        await ch.send(b)
+        await ch.send(a)
+        await a
+
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main, procs=procs)
+
+
+def test_in_plain_goroutine(procs: int) -> None:
+    def plain() -> None:
+        gort.wait(gort.chan().recv())
+
+    async def main() -> None:
+        await gort.go(plain)
+
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main, procs=procs)
+
+
+def test_a_sleeper_is_no_deadlock(procs: int) -> None:
+    async def child(ch: gort.Chan) -> None:
+        await gort.sleep(0.02)
+        await ch.send(1)
+
+    async def main() -> int:
+        ch = gort.chan()
+        gort.go(child, ch)
+        return await ch.recv()
+
+    assert gort.run(main, procs=procs) == 1
+
+
+def test_a_syscall_is_no_deadlock(procs: int) -> None:
+    import threading
+
+    async def child(ev: threading.Event, ch: gort.Chan) -> None:
+        await gort.syscall(ev.wait, 0.2)
+        await ch.send(1)
+
+    async def main() -> int:
+        ch = gort.chan()
+        gort.go(child, threading.Event(), ch)
+        return await ch.recv()
+
+    assert gort.run(main, procs=procs) == 1
+
+
+def test_catching_it_as_cancel_does_not_hang() -> None:
+    """Main swallows the cancel that comes with a deadlock: run still raises."""
+
+    async def main() -> str:
+        try:
+            await gort.chan().recv()
+        except BaseException:
+            pass
+        return "swallowed"
+
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main)
