@@ -51,9 +51,7 @@ def test_output_and_arguments(tmp_path: Path) -> None:
 
 
 def test_procs(tmp_path: Path) -> None:
-    path = script(
-        tmp_path, "import gort\nasync def main():\n    print(gort.gomaxprocs())\n"
-    )
+    path = script(tmp_path, "import gort\nasync def main():\n    print(gort.gomaxprocs())\n")
     assert run("--procs", "3", path).stdout == "3\n"
     assert run(path, GOMAXPROCS="2").stdout == "2\n"
 
@@ -98,9 +96,7 @@ def test_panic_of_main(tmp_path: Path) -> None:
 
 
 def test_deadlock(tmp_path: Path) -> None:
-    path = script(
-        tmp_path, "import gort\nasync def main():\n    await gort.chan().recv()\n"
-    )
+    path = script(tmp_path, "import gort\nasync def main():\n    await gort.chan().recv()\n")
     done = run(path)
     assert done.returncode == 2
     assert done.stderr.startswith("fatal error: all goroutines are asleep - deadlock!\n\n")

@@ -124,6 +124,32 @@ def test_in_plain_goroutine(procs: int) -> None:
         gort.run(main, procs=procs)
 
 
+def test_a_foreign_thread_is_no_deadlock(procs: int) -> None:
+    """A thread outside may wake a goroutine, also beside a plain one in gort.wait."""
+    import threading
+
+    def plain(ch: gort.Chan) -> Any:
+        return gort.wait(ch.recv())
+
+    async def main() -> None:
+        a, b = gort.chan(1), gort.chan(1)
+        pause = threading.Event()
+
+        def body() -> None:
+            pause.wait(0.2)  # the time for a false alarm
+            a.send_nowait("a")
+            b.send_nowait("b")
+
+        g = gort.go(plain, a)
+        t = threading.Thread(target=body)
+        t.start()
+        assert await b.recv() == "b"
+        assert await g == "a"
+        await gort.syscall(t.join)
+
+    gort.run(main, procs=procs)
+
+
 def test_a_sleeper_is_no_deadlock(procs: int) -> None:
     async def child(ch: gort.Chan) -> None:
         await gort.sleep(0.02)

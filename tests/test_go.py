@@ -578,7 +578,7 @@ def test_foreign_awaitables(procs: int) -> None:
             with pytest.raises(TypeError):
                 await gort.go(child, asyncio.sleep(0))
             with pytest.raises(TypeError):
-                await fut
+                await loop.create_future()
             assert await gort.go(int) == 0
 
         gort.run(main, procs=procs)

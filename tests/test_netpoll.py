@@ -145,9 +145,7 @@ def test_writer_waits_for_room(pipe: tuple[int, int], procs: int) -> None:
     assert gort.run(main, procs=procs) == total
 
 
-def test_both_directions_of_one_fd(
-    pair: tuple[socket.socket, socket.socket], procs: int
-) -> None:
+def test_both_directions_of_one_fd(pair: tuple[socket.socket, socket.socket], procs: int) -> None:
     a, b = pair
     data = os.urandom(1 << 20)
 

@@ -16,9 +16,8 @@ import cython
 
 from .debug import debugint, parsedebugvars
 from .gmp import G, M, P
-from .park import Cancelled, cancelall
+from .park import Cancelled, cancelall, wakewaiters
 from .proc import checkmain
-from .syscall import wakewaiters
 from .sysmon import DeadlockError
 from .traceback import addnote, dumpall
 from .world import checkprocs, ncpu
@@ -218,7 +217,7 @@ def outcome(gp: G) -> Any:
 def teardown() -> None:
     """Wait until every other M has left; one that is stuck in user code is
     abandoned (it ends by itself when it next enters the runtime)."""
-    wakewaiters()
+    wakewaiters(None)
     deadline = nanotime() + 1_000_000_000
     while True:
         for mp in list(sched.allm):
@@ -281,6 +280,7 @@ def deadlocked() -> None:
         sched.fatal = DeadlockError(text)
     store(sched.deadcheck, 0)
     cancelall()
+    wakewaiters(None)
     drained()
 
 

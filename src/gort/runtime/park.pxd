@@ -1,17 +1,21 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock,
+from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
                                 nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
                                 unlock, usleep)
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
                    WPENDING, WREADY, allgs, sched, throw)
-from .machine cimport claim, release, stale, wakep
+from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput
 
 cdef class Threadwaiter:
     cdef note n
+    cdef G g
+    cdef bint timed
+    cdef void idle(self)
+    cdef void wake(self)
 
 cdef class Op(Awaitable):
     cdef atomic won
@@ -32,6 +36,8 @@ cdef class Op(Awaitable):
     cdef void gopark(self, int32_t reason) noexcept
     cdef int foreign(self, M mp, G gp) noexcept
 
+@cython.locals(tw=Threadwaiter)
+cdef void wakewaiter(Op op, G gp)
 cdef bint win(Op op) noexcept
 cdef void opready(Op op, P pp, bint next)
 @cython.locals(s=int64_t)

@@ -34,6 +34,7 @@ if not cython.compiled:
         RETURN,
         YIELD,
         Awaitable,
+        add,
         atomic,
         cas,
         getm,
@@ -68,7 +69,7 @@ if not cython.compiled:
         sched,
         throw,
     )
-    from .machine import claim, release, stale, wakep
+    from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
 
 
@@ -80,15 +81,42 @@ class Cancelled(BaseException):
 
 
 class Threadwaiter:
-    """The sleep of a plain thread in gort.wait, in place of a goroutine."""
+    """The sleep of a thread in gort.wait, in place of a goroutine's.
 
-    __slots__ = ("n",)
+    g: the goroutine whose thread it is, or None for a foreign thread. The
+    thread counts as idle from `idle` to `wake`, for the sake of checkdead.
+    """
+
+    __slots__ = ("n", "g", "timed")
 
     def __init__(self) -> None:
         if not cython.compiled:
             self.n = note()
+            self.g: G | None = None
+            self.timed = False
+
+    def idle(self) -> None:
+        """About to sleep; one with a time-out wakes by itself and stays counted."""
+        if self.timed:
+            return
+        if self.g is None:
+            add(sched.threadwaiters, 1)
+            return
+        lock(sched.lock)
+        sched.nmidlelocked += 1
+        checkdead()
+        unlock(sched.lock)
 
     def wake(self) -> None:
+        """By whoever won the op; before the thread runs it counts as running."""
+        if self.timed:
+            pass
+        elif self.g is None:
+            add(sched.threadwaiters, -1)
+        else:
+            lock(sched.lock)
+            sched.nmidlelocked -= 1
+            unlock(sched.lock)
         notewakeup(self.n)
 
 
@@ -216,6 +244,22 @@ class Op(Awaitable):
         return f"<{type(self).__name__} (await it)>"
 
 
+waiters: set[Op] = set()
+"""Ops on which threads wait; a shutdown, or a cancel of their goroutine, wakes them."""
+
+
+def wakewaiters(gp: G | None) -> None:
+    """Wake gp's waiting thread, or all of them, without what they wait for."""
+    for op in list(waiters):
+        wakewaiter(op, gp)
+
+
+def wakewaiter(op: Op, gp: G | None) -> None:
+    tw = op.tw
+    if tw is not None and (gp is None or tw.g is gp) and cas(op.won, WPENDING, WCANCELLED):
+        tw.wake()
+
+
 def win(op: Op) -> bool:
     """Become the one that wakes op; False when somebody else is."""
     return cas(op.won, WPENDING, WREADY)
@@ -224,7 +268,7 @@ def win(op: Op) -> bool:
 def opready(op: Op, pp: P, next: bool) -> None:
     """Wake the waiter of an op that the caller has won."""
     if op.tw is not None:
-        notewakeup(op.tw.n)
+        op.tw.wake()
         return
     goready(op.g, pp, next)
 
@@ -314,6 +358,7 @@ def cancel(gp: G) -> None:
         raise RuntimeError("cancel: no gort runtime is up")
     store(gp.cancelreq, load(gp.cancelreq) | 1)
     interrupt(gp)
+    wakewaiters(gp)
 
 
 @cython.locals(gp=G)
@@ -322,6 +367,7 @@ def cancelall() -> None:
     for gp in allgs():
         store(gp.cancelreq, load(gp.cancelreq) | 1)
         interrupt(gp)
+        wakewaiters(gp)
 
 
 def running() -> M | None:

@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, cas, g
 from .gmp cimport (ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WPENDING, WREADY, sched)
 from .machine cimport claim, handoffp, reclaim, release, stale
-from .park cimport Gosched, Op, Threadwaiter, cancelexc
+from .park cimport Gosched, Op, Threadwaiter, cancelexc, wakewaiter
 from .proc cimport join
 
 cdef void entersyscall(M mp) noexcept
@@ -31,8 +31,9 @@ cdef class Exitblock(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
-@cython.locals(mp=M, o=Op, tw=Threadwaiter, won=bint)
+@cython.locals(deadline=int64_t, left=int64_t)
+cdef bint waitsleep(M mp, Op o, Threadwaiter tw, int64_t ns)
+@cython.locals(mp=M, gp=G, o=Op, tw=Threadwaiter, ns=int64_t, code=int)
 cdef object waitop(object op, object timeout)
 @cython.locals(o=Op)
 cdef object outcome(Op o, int code)
-cdef void wakewaiter(Op op)

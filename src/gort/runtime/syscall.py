@@ -13,14 +13,14 @@ from typing import Any
 import cython
 
 from .gmp import G, M
-from .park import Cancelled, Gosched, Op, Threadwaiter
+from .park import Cancelled, Gosched, Op, Threadwaiter, waiters
+from .timers import seconds_of
 
 if not cython.compiled:
     from ..platform import (
         RAISE,
         RETURN,
         YIELD,
-        add,
         cas,
         getm,
         install_slots,
@@ -31,7 +31,7 @@ if not cython.compiled:
     )
     from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
     from .machine import handoffp, reclaim, release, stale
-    from .park import cancelexc
+    from .park import cancelexc, wakewaiter
     from .proc import join
 
 
@@ -188,45 +188,62 @@ def waitop(op: Any, timeout: Any) -> Any:
         )
     ns = -1
     if timeout is not None:
-        timeout = float(timeout)
+        timeout = seconds_of(timeout)
         if math.isnan(timeout):
             raise ValueError("wait: the timeout must be a number of seconds, not NaN")
         ns = max(0, int(min(timeout, 1e9) * 1e9))
     o: Op = op
     if o.state != OPNEW:
         raise RuntimeError("this op was used already: an op is used once, make a new one")
+    mp: M = getm()
+    gp = mp.curg if mp is not None else None
+    if gp is not None and load(gp.cancelreq) != 0:
+        raise cancelexc(gp)
     tw = Threadwaiter()
+    tw.g = gp
+    tw.timed = ns >= 0
     o.tw = tw
     o.state = OPDONE
     code = o.start(None)
     if code != YIELD:
         o.tw = None
         return outcome(o, code)
-    mp: M = getm()
-    if mp is not None:
-        entersyscallblock(mp)
     waiters.add(o)
-    add(sched.threadwaiters, 1)
-    deadline = nanotime() + ns
-    # A shutdown that came before the add has not seen this waiter.
-    won = load(sched.exiting) != 0 and cas(o.won, WPENDING, WCANCELLED)
-    while load(o.won) == WPENDING:
-        left = -1 if ns < 0 else deadline - nanotime()
-        if ns >= 0 and left <= 0:
-            won = cas(o.won, WPENDING, WCANCELLED)
-            break
-        notesleep(tw.n, left)
-    add(sched.threadwaiters, -1)
+    late = waitsleep(mp, o, tw, ns)
     waiters.discard(o)
     o.tw = None
-    if mp is not None and not stale(mp):
-        exitsyscall(mp)
     if load(o.won) == WREADY:
         return outcome(o, o.finish())
     o.unqueue()
-    if won and load(sched.exiting) == 0:
+    if late:
         raise TimeoutError(f"wait: nothing came within {timeout} seconds")
+    if gp is not None and load(gp.cancelreq) != 0:
+        raise cancelexc(gp)
     raise RuntimeError("wait: the gort runtime went down")
+
+
+def waitsleep(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
+    """Sleep until o is won; True when the time-out won it. Without the P."""
+    if mp is not None:
+        entersyscallblock(mp)
+    tw.idle()
+    deadline = nanotime() + ns
+    # A shutdown or a cancel that came before waiters.add has not seen this thread.
+    if load(sched.exiting) != 0 or (tw.g is not None and load(tw.g.cancelreq) != 0):
+        wakewaiter(o, None)
+    late = False
+    while True:
+        left = -1 if ns < 0 else deadline - nanotime()
+        if ns >= 0 and left <= 0:
+            if cas(o.won, WPENDING, WCANCELLED):
+                late = True
+                tw.wake()  # its own winner
+            ns = -1
+        elif notesleep(tw.n, left):
+            break
+    if mp is not None and not stale(mp):
+        exitsyscall(mp)
+    return late
 
 
 def outcome(o: Op, code: int) -> Any:
@@ -237,22 +254,6 @@ def outcome(o: Op, code: int) -> Any:
     if code == RAISE:
         raise value
     raise StopAsyncIteration
-
-
-waiters: set[Op] = set()
-"""Ops on which plain threads wait; shutdown wakes them."""
-
-
-def wakewaiters() -> None:
-    """Wake every waiting thread because the runtime goes down."""
-    for op in list(waiters):
-        wakewaiter(op)
-
-
-def wakewaiter(op: Op) -> None:
-    tw = op.tw
-    if cas(op.won, WPENDING, WCANCELLED) and tw is not None:
-        tw.wake()
 
 
 def wait(op: Any, timeout: float | None = None) -> Any:
