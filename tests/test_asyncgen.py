@@ -53,7 +53,7 @@ def test_dropped_one_is_closed(procs: int) -> None:
     async def main() -> None:
         await gort.go(child)
         gc.collect()
-        for _ in range(1000):
+        for _ in range(4000):
             if log:
                 break
             await gort.sleep(0.001)
@@ -108,6 +108,37 @@ def test_cancel_inside(procs: int) -> None:
 
     gort.run(main, procs=procs)
     assert log == ["finally"]
+
+
+COLLECTED = """
+import gc, gort
+gc.set_threshold(1)
+async def numbers():
+    for i in range(3):
+        yield i
+async def child():
+    it = numbers()
+    box = [it]
+    box.append(box)
+    await anext(it)
+async def main():
+    for _ in range(4000):
+        await gort.go(child)
+for procs in (1, 2):
+    gort.run(main, procs=procs)
+"""
+
+
+def test_collected_inside_the_runtime() -> None:
+    """A collection inside the runtime, under its locks, finds a dropped generator."""
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    env = {**os.environ, "PYTHONPATH": str(Path(gort.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", COLLECTED], env=env, timeout=40)
+    assert done.returncode == 0
 
 
 def test_hooks_are_put_back() -> None:

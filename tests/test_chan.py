@@ -240,7 +240,7 @@ def test_nowait_from_foreign_threads(procs: int) -> None:
                     ch.send_nowait(base + i)
                     break
                 except gort.WouldBlock:
-                    gort.wait(gort.after(0.0005))
+                    gort.wait(gort.after(0.0005).recv())
 
     async def main() -> list[int]:
         ch = gort.chan(4)
@@ -546,7 +546,11 @@ def test_values_are_released() -> None:
             r = await g
             assert r() is v
             del v
-            gc.collect()
+            for _ in range(200):  # another thread may be about to drop the last reference
+                if r() is None:
+                    break
+                gc.collect()
+                await gort.sleep(0.001)
             assert r() is None
 
     gort.run(main)

@@ -329,10 +329,29 @@ def test_plain_def_panic(procs: int) -> None:
 
     async def main() -> None:
         gort.go(bad)
-        await gort.sleep(3600)
+        await gort.sleep(5)
 
     with pytest.raises(Boom, match="plain"):
         gort.run(main, procs=procs)
+
+
+def test_panic_comes_whoever_drops_the_handle(procs: int) -> None:
+    """Also where the last reference is dropped on another thread than the G's maker's
+    (a free-threaded build leaves the object to its maker, which may sleep)."""
+
+    def bad() -> None:
+        raise Boom
+
+    async def main() -> None:
+        gort.go(bad)
+        await gort.sleep(3)
+        late.append(1)  # the panic came when main's thread woke, not before
+
+    late: list[int] = []
+    for _ in range(100):
+        with pytest.raises(Boom):
+            gort.run(main, procs=procs)
+        assert not late
 
 
 def test_retrieved_exception_is_no_panic(procs: int) -> None:

@@ -48,7 +48,8 @@ class _Finder:
         file = _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
         if not file.is_file():
             return None
-        return importlib.util.spec_from_loader(name, _Loader(name, str(file)), origin=str(file))
+        loader = _Loader(name, str(file))
+        return importlib.util.spec_from_file_location(name, file, loader=loader)
 
 
 def install() -> None:

@@ -11,12 +11,22 @@ from typing import Any
 import gort
 
 
+def _procs(text: str) -> int:
+    try:
+        n = int(text)
+    except ValueError:
+        n = 0
+    if not 1 <= n <= 1024:
+        raise argparse.ArgumentTypeError(f"procs must be a number from 1 to 1024, not {text!r}")
+    return n
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gort", description="Go's scheduler for Python.")
     parser.add_argument("--version", action="version", version=f"gort {gort.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run a script's `async def main()`")
-    run.add_argument("--procs", type=int, default=None, help="how many goroutines run at a time")
+    run.add_argument("--procs", type=_procs, default=None, help="how many goroutines run at a time")
     run.add_argument("file", help="the script")
     run.add_argument("args", nargs=argparse.REMAINDER, help="its arguments (sys.argv[1:])")
     return parser

@@ -34,6 +34,7 @@ if not cython.compiled:
         lock,
         nanotime,
         noteclear,
+        noteinterrupt,
         notesleep,
         notewakeup,
         setm,
@@ -90,6 +91,7 @@ def schedinit(procs: int) -> None:
     resetall()
     np.pds.clear()
     _panics.clear()
+    sched.signals.clear()
     sched.starttime = nanotime()
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()
@@ -176,14 +178,16 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         claim(m0)
         mstart(m0)
         teardown()
-        monitor.join()
     finally:
         setm(None)
         store(sched.exiting, 1)
         store(sched.up, 0)
+        notewakeup(sched.sysmonnote)
         if restore is not None:
             restore()
-    sched.poller.close()
+        if monitor.ident is not None:
+            monitor.join()
+        sched.poller.close()
     sched.m0 = None
     sched.maing = None
     return outcome(gp)
@@ -296,9 +300,14 @@ def panic(gp: G) -> None:
 
 
 def interrupted(exc: BaseException | None) -> None:
-    """m0 looks at its signals; what a handler raises goes to main."""
-    if exc is None:
-        exc = checksignals()
+    """An M or sysmon looks at signals; what a handler raised goes to main."""
+    mp: M = getm()
+    if mp is not None and mp.ism0:
+        exc = exc or checksignals()
+    elif mp is not None and sched.m0 is not None:
+        noteinterrupt(sched.m0.park)  # the handlers run on its thread only
+    if exc is None and sched.signals:
+        exc = sched.signals.pop()
     if exc is not None:
         interruptmain(exc)
 
@@ -334,9 +343,20 @@ def siginit() -> Callable[[], None]:
 def sigint(signum: int, frame: Any) -> None:
     """The first Ctrl-C is main's KeyboardInterrupt; a second is immediate."""
     gp = sched.maing
-    if gp is None or pending(gp) or runsmain(gp):
+    if gp is None or pending(gp) or sched.signals or (runsmain(gp) and inuser(frame)):
         raise KeyboardInterrupt
-    interruptmain(KeyboardInterrupt())
+    # Not from here: uncompiled, the handler may have come in under a lock.
+    sched.signals.append(KeyboardInterrupt())
+
+
+def inuser(frame: Any) -> bool:
+    """Whether a frame runs user code, and not the uncompiled runtime for it."""
+    here = os.path.dirname(os.path.dirname(__file__))
+    while frame is not None and frame.f_code.co_flags & 0x80 == 0:
+        if frame.f_code.co_filename.startswith(here):
+            return False
+        frame = frame.f_back
+    return True
 
 
 def pending(gp: G) -> bool:

@@ -165,6 +165,7 @@ cdef class Sched:
     cdef object panic
     cdef object describe
     cdef object interrupted
+    cdef list signals
     cdef object mainexit
     cdef object drained
     cdef object abandon

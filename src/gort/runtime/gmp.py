@@ -343,7 +343,8 @@ class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
     Ms and Ps, and the counts beside them; atomics say otherwise.
 
-    mstart, join, cancel, panic, interrupted, mainexit, drained,
+    signals holds what a signal handler has for main, until an M or sysmon takes
+    it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
     abandon, deadlocked and describe are functions of upper floors,
     handed in at boot.
     """
@@ -394,6 +395,7 @@ class Sched:
         "panic",
         "describe",
         "interrupted",
+        "signals",
         "mainexit",
         "drained",
         "abandon",
@@ -427,6 +429,7 @@ class Sched:
         self.allm = set()
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
+        self.signals: list[BaseException] = []
         self.mainexit = self.drained = self.abandon = self.deadlocked = None
         self.describe = describe
 

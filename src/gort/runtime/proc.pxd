@@ -37,7 +37,7 @@ cdef int giveup(M mp, P pp)
 cdef P checkrunqs()
 @cython.locals(p2=P, w=int64_t)
 cdef int64_t checktimersnop()
-@cython.locals(pp=P)
+@cython.locals(pp=P, ns=int64_t, again=int64_t, now=int64_t, list_=list)
 cdef bint pollblocking(M mp, int64_t until, bint wasspinning)
 cdef void becomespinning(M mp) noexcept
 cdef void resetspinning(M mp)

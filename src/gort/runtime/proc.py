@@ -320,9 +320,10 @@ def pollblocking(mp: M, until: int, wasspinning: bool) -> bool:
             ns = 1
     list_ = netpoll(ns)
     store(sched.polluntil, 0)
-    store(sched.lastpoll, nanotime())
-    if mp.ism0:
-        sched.interrupted(None)
+    now = nanotime()
+    store(sched.lastpoll, now)
+    if mp.ism0 or (list_ is None and (until == 0 or now < until)):
+        sched.interrupted(None)  # it broke early: maybe for a signal
     lock(sched.lock)
     pp = None
     if load(sched.gcwaiting) == 0 and load(sched.exiting) == 0:

@@ -58,6 +58,8 @@ def sysmon(tracens: int) -> None:
         if nexttrace and now >= nexttrace:
             schedtrace()
             nexttrace = now + tracens
+        if sched.signals:
+            sched.interrupted(None)
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
@@ -164,9 +166,22 @@ def deepsleep(now: int, nexttrace: int) -> None:
 
 def alldead() -> bool:
     """Whether every M is idle and nothing can wake one. checkdead asked."""
+    if not allidle():
+        return False
+    if timesleepuntil() != 0 or load(sched.netpollwaiters) > 0:
+        # Work for the poller, and nobody polls: the last M left in a race.
+        startm(None, False, False)
+        store(sched.deadcheck, 0)
+        return False
+    # A thread that woke a goroutine and then ended is seen by the second look.
+    return not foreignthreads() and allidle()
+
+
+def allidle() -> bool:
+    """Whether no M runs, and nothing is queued."""
     lock(sched.lock)
     run = sched.mcount - sched.nmidle - sched.nmidlelocked
-    dead = (
+    idle = (
         run == 0
         and load(sched.exiting) == 0
         and load(sched.gcwaiting) == 0
@@ -174,25 +189,17 @@ def alldead() -> bool:
         and load(sched.npidle) == load(sched.nprocs)
     )
     unlock(sched.lock)
-    if not dead:
-        if run > 0:
-            store(sched.deadcheck, 0)
-        return False
-    if timesleepuntil() != 0 or load(sched.netpollwaiters) > 0:
-        # Work for the poller, and nobody polls: the last M left in a race.
-        startm(None, False, False)
+    if run > 0:
         store(sched.deadcheck, 0)
-        return False
-    return not foreignthreads()
+    return idle
 
 
 def foreignthreads() -> bool:
     """Whether a Python thread outside the runtime is alive that might wake a
     goroutine: any but the Ms, the monitor, those in gort.wait, and a main thread
     that is not ours and cannot be told from one that waits for run."""
-    ours = sum(1 for t in threading.enumerate() if t.name.startswith("gort-"))
-    others = threading.active_count() - ours - 1
-    return others - load(sched.threadwaiters) > 0
+    others = sum(1 for t in threading.enumerate() if not t.name.startswith("gort-"))
+    return others - 1 - load(sched.threadwaiters) > 0
 
 
 def deadlock() -> None:
