@@ -354,7 +354,7 @@ def inuser(frame: Any) -> bool:
     here = os.path.dirname(os.path.dirname(__file__))
     while frame is not None and frame.f_code.co_flags & 0x80 == 0:
         if frame.f_code.co_filename.startswith(here):
-            return False
+            return frame.f_code.co_name == "call"  # Syscall.call: in the user's function
         frame = frame.f_back
     return True
 

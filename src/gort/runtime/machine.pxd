@@ -1,8 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (add, cas, checksignals, getm, load, lock, newosproc, note,
-                                noteclear, notesleep, notewakeup, setm, store, store_rel, swap,
+from ..platform.native cimport (add, cas, getm, load, lock, newosproc, note,
+                                noteclear, noteinterrupt, notesleep, notewakeup, setm, store, store_rel, swap,
                                 unlock)
 from .gmp cimport (G, M, P, PMSHIFT, PSTATE, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched,
                    fatal, sched, throw)
@@ -41,6 +41,9 @@ cdef bint stoplockedm(M mp)
 cdef bint startlockedm(M mp, G gp)
 cdef void wakenetpoller(int64_t when)
 cdef void netpollbreak()
+cdef void interrupted(M mp)
+cdef void nudge()
+cdef void nudgem(M mp)
 cdef void checkdead() noexcept
 cdef void mwait(M mp)
 @cython.locals(pp=P)

@@ -22,17 +22,18 @@ from __future__ import annotations
 
 import cython
 
+from .._bytecode import safepoint
 from .gmp import G, M, P
 
 if not cython.compiled:
     from ..platform import (
         add,
         cas,
-        checksignals,
         load,
         lock,
         newosproc,
         noteclear,
+        noteinterrupt,
         notesleep,
         notewakeup,
         setm,
@@ -171,13 +172,36 @@ def checkdead() -> None:
 
 
 def mwait(mp: M) -> None:
-    """Sleep on mp.park until woken. m0 runs signal handlers on the way."""
+    """Sleep on mp.park until woken; interrupted, look at what waits for the thread."""
     while not notesleep(mp.park, -1):
-        if mp.ism0:
-            exc = checksignals()
-            if exc is not None:
-                sched.interrupted(exc)
+        interrupted(mp)
     noteclear(mp.park)
+
+
+def interrupted(mp: M) -> None:
+    """This thread was woken without work: for a signal, or by nudge."""
+    if mp.ism0:
+        sched.interrupted(None)
+    try:
+        safepoint()
+    except BaseException as exc:
+        sched.interrupted(exc)
+
+
+def nudge() -> None:
+    """Have every sleeping M pass a safe-point of the interpreter.
+
+    On a free-threaded build an object that was dropped by another thread than
+    the one that made it dies only when its maker runs the interpreter's loop;
+    a goroutine's unretrieved exception is to be a panic at once.
+    """
+    for mp in list(sched.allm):
+        nudgem(mp)
+    netpollbreak()
+
+
+def nudgem(mp: M) -> None:
+    noteinterrupt(mp.park)
 
 
 def stopm(mp: M) -> bool:

@@ -66,8 +66,10 @@ if not cython.compiled:
         claim,
         gcstopm,
         handoffp,
+        interrupted,
         mexit,
         netpollbreak,
+        nudge,
         pidleget,
         pidlegetspinning,
         pidleput,
@@ -322,8 +324,10 @@ def pollblocking(mp: M, until: int, wasspinning: bool) -> bool:
     store(sched.polluntil, 0)
     now = nanotime()
     store(sched.lastpoll, now)
-    if mp.ism0 or (list_ is None and (until == 0 or now < until)):
-        sched.interrupted(None)  # it broke early: maybe for a signal
+    if list_ is None and (until == 0 or now < until):
+        interrupted(mp)  # it broke early: maybe for a signal
+        if not mp.ism0:
+            sched.interrupted(None)
     lock(sched.lock)
     pp = None
     if load(sched.gcwaiting) == 0 and load(sched.exiting) == 0:
@@ -478,6 +482,8 @@ def goexit0(mp: M, code: int) -> bool:
     allgdel(gp)
     mp.curg = None
     gp = None  # the last handle may go here
+    if code == RAISE and load(sched.draining) == 0:
+        nudge()
     if load(sched.draining) != 0:
         sched.drained()
     pp = claim(mp)

@@ -159,6 +159,9 @@ def deepsleep(now: int, nexttrace: int) -> None:
             ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
         if load(sched.draining) != 0:
             ns = 100 * _MS
+        if not cython.compiled:
+            # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.
+            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
         if load(sched.exiting) == 0:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
