@@ -21,12 +21,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import build
 from harness import FULL, QUICK, Scale, Workload
 from systems import SYSTEMS, System
 from table import Cell, table
 from workloads import WORKLOADS
-
-import build
 
 HERE = Path(__file__).parent
 TIMEOUT = 120

@@ -22,9 +22,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from harness import Main, Metrics, Row, Run, Scale, Workload
-
 import build
+from harness import Main, Metrics, Row, Run, Scale, Workload
 
 CONNECTIONS = 50
 MESSAGE = 64
