@@ -140,6 +140,8 @@ async def main():
 """
 
 
+# Uncompiled, one run in about a hundred was seen not to end: an open bug, docs/design.md.
+@pytest.mark.skipif(os.environ.get("GORT_PURE", "") == "1", reason="open bug, uncompiled only")
 @pytest.mark.parametrize(
     "body",
     [
