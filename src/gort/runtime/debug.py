@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import cython
 
@@ -50,8 +49,3 @@ def traceline() -> str:
     )
     unlock(sched.lock)
     return line
-
-
-def stats() -> dict[str, Any]:
-    """Counters since the runtime started: threads used, goroutines stolen."""
-    return {"threads": load(sched.nthreads), "steals": load(sched.nsteals)}

@@ -46,8 +46,6 @@ cdef void ready(G gp, P pp, bint next)
 cdef bint parkdone(G gp)
 @cython.locals(s=int64_t, op=Op, mp=M)
 cdef void interrupt(G gp)
-@cython.locals(mp=M)
-cdef M running()
 cdef object cancelexc(G gp)
 cpdef object cancel(G gp)
 

@@ -370,12 +370,6 @@ def cancelall() -> None:
         wakewaiters(gp)
 
 
-def running() -> M | None:
-    """This thread's M while it runs a goroutine, else None."""
-    mp: M = getm()
-    return mp if mp is not None and mp.curg is not None else None
-
-
 class Gosched(Op):
     """gort.gosched: to the end of the global queue."""
 

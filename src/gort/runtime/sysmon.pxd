@@ -6,6 +6,7 @@ from ..platform.native cimport (add, cas, getident, load, lock, nanotime, notecl
 from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched)
 from .machine cimport handoffp, netpollbreak, startm, wakep
 from .netpoll cimport netpoll, readylist
+from .proc cimport checktimersnop
 from .runq cimport runqempty
 
 @cython.locals(delay=int64_t, idle=int64_t, now=int64_t, nexttrace=int64_t, tracens=int64_t,
@@ -16,8 +17,6 @@ cdef int64_t retake(int64_t now)
 cdef bint worth(P pp) noexcept
 @cython.locals(ns=int64_t, when=int64_t)
 cdef void deepsleep(int64_t now, int64_t nexttrace)
-@cython.locals(p2=P, w=int64_t, first=int64_t, i=int64_t)
-cdef int64_t timesleepuntil()
 cdef bint alldead()
 @cython.locals(run=int64_t)
 cdef bint allidle()

@@ -30,6 +30,7 @@ if not cython.compiled:
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
     from .machine import handoffp, startm
     from .netpoll import netpoll, readylist
+    from .proc import checktimersnop
     from .runq import runqempty
 
 _MS = 1_000_000
@@ -135,16 +136,6 @@ def worth(pp: P) -> bool:
     )
 
 
-def timesleepuntil() -> int:
-    first = 0
-    for i in range(load(sched.nprocs)):
-        p2: P = sched.allp[i]
-        w = load(p2.minwhen)
-        if w != 0 and (first == 0 or w < first):
-            first = w
-    return first
-
-
 def deepsleep(now: int, nexttrace: int) -> None:
     """Sleep until a P is taken off the idle list."""
     noteclear(sched.sysmonnote)
@@ -171,7 +162,7 @@ def alldead() -> bool:
     """Whether every M is idle and nothing can wake one. checkdead asked."""
     if not allidle():
         return False
-    if timesleepuntil() != 0 or load(sched.netpollwaiters) > 0:
+    if checktimersnop() != 0 or load(sched.netpollwaiters) > 0:
         # Work for the poller, and nobody polls: the last M left in a race.
         startm(None, False, False)
         store(sched.deadcheck, 0)
