@@ -18,6 +18,7 @@ DIRECTIVES = {
     "boundscheck": False,
     "wraparound": False,
     "initializedcheck": False,
+    "cdivision": True,
     "auto_pickle": False,
 }
 

@@ -420,13 +420,42 @@ gort_copycontext_(gort_slot *ctx)
 }
 #define gort_copycontext(ctx) gort_copycontext_(&(ctx))
 
+/* ---- the M of this thread --------------------------------------------------
+ * Borrowed: the M's thread holds it. Each module that has op types has its own
+ * copy, so that reading it is one load; setm writes them all. */
+static __thread PyObject *gort_curm;
+
+static inline PyObject *
+gort_getm_(void)
+{
+    return Py_NewRef(gort_curm ? gort_curm : Py_None);
+}
+
 /* ---- await slots -----------------------------------------------------------
  * 3.11 sends through am_send; 3.12 and later call tp_iternext and read the
  * value from StopIteration. One instance a thread is kept and refilled, as
  * long as nobody else holds it. Its value lives until the thread's next op. */
-typedef int (*gort_stepfn)(PyObject *op, PyObject **value);
-static gort_stepfn gort_step;
 static __thread PyObject *gort_kept;
+
+/* The head of every op. */
+struct gort_awaitable {
+    PyObject_HEAD
+    int (**vtab)(struct gort_awaitable *); /* step comes first */
+    PyObject *value;
+    PyObject *link;
+};
+
+static inline int
+gort_step(PyObject *o, PyObject **value)
+{
+    struct gort_awaitable *op = (struct gort_awaitable *)o;
+    int code = op->vtab[0](op);
+    if (code != GORT_YIELD) {
+        *value = op->value;
+        op->value = Py_NewRef(Py_None);
+    }
+    return code;
+}
 
 static inline void
 gort_kept_clear(void)
@@ -555,12 +584,88 @@ gort_opdealloc(void *op)
     }
 }
 
-/* Ops await themselves: am_await and tp_iter return the op. */
 static void __attribute__((unused))
-gort_install_slots(PyObject *type, gort_stepfn step)
+gort_opfree_drop(void)
+{
+    while (gort_opfree) {
+        char *o = gort_opfree;
+        gort_opfree = *(char **)o;
+        PyObject_Free(o);
+    }
+    gort_nopfree = 0;
+}
+
+/* A module's most used op type keeps dead ops whole: each thread has a list of
+ * them with one reference, their fields cleared by `reset`, linked through
+ * `link`. What a thread leaves there goes when it leaves the runtime. */
+#define GORT_POOLSIZE 64
+typedef void (*gort_resetfn)(PyObject *op);
+static PyTypeObject *gort_pooltype;
+static destructor gort_pooldealloc;
+static gort_resetfn gort_reset;
+static __thread PyObject *gort_pool;
+static __thread int gort_npool;
+
+static inline PyObject *
+gort_poolget(void)
+{
+    PyObject *o = gort_pool;
+    if (gort_likely(o != NULL)) {
+        gort_pool = ((struct gort_awaitable *)o)->link;
+        gort_npool--;
+        return o;
+    }
+    return Py_NewRef(Py_None);
+}
+
+static void __attribute__((unused))
+gort_pool_put(PyObject *o)
+{
+    if (gort_likely(Py_TYPE(o) == gort_pooltype && gort_npool < GORT_POOLSIZE)) {
+#ifdef Py_GIL_DISABLED
+        _Py_NewReference(o); /* this thread owns it from here on */
+#else
+        Py_SET_REFCNT(o, 1);
+#endif
+        gort_reset(o); /* may run a user's code, which finds the list without o */
+        ((struct gort_awaitable *)o)->link = gort_pool;
+        gort_pool = o;
+        gort_npool++;
+        return;
+    }
+    gort_pooldealloc(o);
+}
+
+/* The copies of setm(mp) in this module; NULL: the thread leaves the runtime. */
+static void __attribute__((unused))
+gort_bind(PyObject *mp)
+{
+    gort_curm = mp;
+    while (!mp && gort_pool) {
+        PyObject *o = gort_pool;
+        gort_pool = ((struct gort_awaitable *)o)->link;
+        Py_SET_REFCNT(o, 0);
+        gort_pooldealloc(o);
+    }
+    if (!mp)
+        gort_npool = 0;
+}
+
+static void __attribute__((unused))
+gort_poolops_(PyObject *type, gort_resetfn reset)
 {
     PyTypeObject *t = (PyTypeObject *)type;
-    gort_step = step;
+    gort_reset = reset;
+    gort_pooltype = t;
+    gort_pooldealloc = t->tp_dealloc;
+    t->tp_dealloc = gort_pool_put;
+}
+
+/* Ops await themselves: am_await and tp_iter return the op. */
+static void __attribute__((unused))
+gort_install_slots(PyObject *type)
+{
+    PyTypeObject *t = (PyTypeObject *)type;
     if (t->tp_basicsize <= GORT_OPSIZE && t->tp_itemsize == 0) {
         t->tp_alloc = gort_opalloc;
         t->tp_free = gort_opdealloc;
@@ -572,15 +677,6 @@ gort_install_slots(PyObject *type, gort_stepfn step)
         t->tp_as_async->am_send = gort_am_send;
     }
     PyType_Modified(t);
-}
-
-/* ---- the M of this thread -------------------------------------------------- */
-static __thread PyObject *gort_curm; /* borrowed: the M's thread holds it */
-
-static inline PyObject *
-gort_getm_(void)
-{
-    return Py_NewRef(gort_curm ? gort_curm : Py_None);
 }
 
 /* ---- where a goroutine was created: a code object and an offset in it ------- */

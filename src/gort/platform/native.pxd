@@ -62,9 +62,30 @@ cdef extern from "native.h":
 
 cdef class Awaitable:
     cdef object value
+    cdef PyObject* link
     cdef int step(self) noexcept
+    cdef void reset(self) noexcept
 
-cdef void install_slots(type cls) noexcept
+cdef extern from "native.h":
+    ctypedef void (*resetfn "gort_resetfn")(PyObject* op) noexcept
+    void gort_install_slots(object cls) noexcept
+    void gort_poolops_(object cls, resetfn reset) noexcept
+    void gort_bind(PyObject* mp) noexcept
+
+ctypedef void (*bindfn)(PyObject* mp) noexcept
+cdef void onsetm(bindfn bind) noexcept
+
+cdef inline void install_slots(type cls) noexcept:
+    """The await slots and the ops' allocator for one op type; and this module's M."""
+    gort_install_slots(cls)
+    onsetm(gort_bind)
+
+cdef inline void resetop(PyObject* op) noexcept:
+    (<Awaitable>op).reset()
+
+cdef inline void poolops(type cls) noexcept:
+    """Keep dead ops of this type for the next ones; one type a module."""
+    gort_poolops_(cls, resetop)
 
 cdef object getm()
 cdef void setm(object mp) noexcept

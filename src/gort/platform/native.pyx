@@ -12,8 +12,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 cdef extern from "native.h":
-    ctypedef int (*stepfn "gort_stepfn")(PyObject* op, PyObject** value) noexcept
-    void gort_install_slots(object cls, stepfn step) noexcept
+    void gort_opfree_drop() noexcept
     object gort_getm_()
     PyObject* gort_curm
     object gort_fetch_exception()
@@ -31,8 +30,6 @@ cdef extern from "native.h":
 
 cdef extern from *:
     """
-    /* Moves the reference out of the field and leaves None. */
-    #define gort_move(v, out) (*(out) = (v), (v) = Py_NewRef(Py_None))
     static inline int gort_ev_n(gort_events *e) { return e->n; }
     static inline int gort_ev_fd(gort_events *e, int i) { return e->ev[i].data.fd; }
     static inline uint32_t gort_ev_mask(gort_events *e, int i) { return e->ev[i].events; }
@@ -44,7 +41,6 @@ cdef extern from *:
         return (uint32_t)((gort_rand_state = x) >> 32);
     }
     """
-    void gort_move(object v, PyObject** out) noexcept
     int gort_ev_n(events* e) noexcept
     int gort_ev_fd(events* e, int i) noexcept
     uint32_t gort_ev_mask(events* e, int i) noexcept
@@ -58,6 +54,9 @@ cdef class Awaitable:
     cdef int step(self) noexcept:
         return RETURN
 
+    cdef void reset(self) noexcept:
+        """Back to a new op's fields, for a type that poolops() keeps."""
+
     def __await__(self):
         return self
 
@@ -68,17 +67,20 @@ cdef class Awaitable:
         raise RuntimeError("gort: the await slots are not installed")
 
 
-cdef int awaitable_step(PyObject* o, PyObject** value) noexcept:
-    cdef Awaitable op = <Awaitable>o
-    cdef int code = op.step()
-    if code != YIELD:
-        gort_move(op.value, value)
-    return code
+# The modules that hold a copy of the thread's M, by their setters.
+cdef bindfn[64] binds
+cdef int nbinds = 0
 
 
-cdef void install_slots(type cls) noexcept:
-    """The await slots and the ops' allocator for one op type."""
-    gort_install_slots(cls, awaitable_step)
+cdef void onsetm(bindfn bind) noexcept:
+    global nbinds
+    for i in range(nbinds):
+        if binds[i] == bind:
+            return
+    if nbinds == 64:
+        raise SystemError("gort: more modules with ops than native.pyx has room for")
+    binds[nbinds] = bind
+    nbinds += 1
 
 
 install_slots(Awaitable)
@@ -91,7 +93,12 @@ cdef object getm():
 cdef void setm(object mp) noexcept:
     # Borrowed: the M's own thread keeps it alive until it calls setm(None).
     global gort_curm
+    cdef int i
     gort_curm = NULL if mp is None else <PyObject*>mp
+    for i in range(nbinds):
+        binds[i](gort_curm)
+    if mp is None:
+        gort_opfree_drop()
 
 
 cdef uint32_t cheaprand() noexcept nogil:

@@ -276,11 +276,22 @@ def install_slots(cls: type) -> None:
     """Nothing to do: `__next__` is the slot."""
 
 
+def poolops(cls: type) -> None:
+    """Nothing to do: the interpreter's allocator is as good here."""
+
+
+def poolget() -> None:
+    """No op is kept."""
+
+
 _tls = threading.local()
 
 
 def getm() -> Any:
     return getattr(_tls, "m", None)
+
+
+curm = getm
 
 
 def setm(mp: Any) -> None:

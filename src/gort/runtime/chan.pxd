@@ -1,11 +1,14 @@
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, STOPASYNC, YIELD, add, cas, cheaprandn, getm, load,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, cas, cheaprandn, getm, load,
                                 lock, mutex, store, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release
 from .park cimport Op, opready, win
+
+cdef extern from "native.h":
+    Chanop poolget "gort_poolget"()
 
 cdef enum:
     KSEND = 0
@@ -36,8 +39,8 @@ cdef class Chan:
     cdef Chanop sendlast
     cdef int64_t seq
     cdef object __weakref__
-    cdef void enqueue(self, Chanop sg)
-    cdef void dequeue(self, Chanop sg)
+    cdef void enqueue(self, Chanop sg) noexcept
+    cdef void dequeue(self, Chanop sg) noexcept
     cdef Chanop recvq(self)
     cdef Chanop sendq(self)
 
@@ -51,6 +54,7 @@ cdef class Chanop(Op):
     cdef bint ok
     cdef bint used
     cdef int32_t index
+    cdef void reset(self) noexcept
     cdef int deliver(self) noexcept
     @cython.locals(c=Chan)
     cdef int start(self, P pp) noexcept
@@ -65,7 +69,7 @@ cdef int trysend(Chan c, Chanop op, P pp) noexcept
 @cython.locals(sg=Chanop)
 cdef int tryrecv(Chan c, Chanop op, P pp) noexcept
 cdef bint winsudog(Chanop sg) noexcept
-cdef Op waiter(Chanop sg)
+cdef void readysudog(Chanop sg, P pp, bint next) noexcept
 @cython.locals(op=Chanop)
 cdef Chanop newop(Chan c, int kind, object value)
 @cython.locals(sg=Chanop, woken=list)

@@ -33,9 +33,12 @@ if not cython.compiled:
         load,
         lock,
         mutex,
+        poolget,
+        poolops,
+        store,
         unlock,
     )
-    from .gmp import WPENDING, WREADY, M, P, sched
+    from .gmp import OPNEW, WPENDING, WREADY, M, P, sched
     from .machine import claim, release
     from .park import opready
 
@@ -127,17 +130,20 @@ class Chan:
         self.buf = Ringbuf() if n else None
         self.seq = id(self)
 
-    def send(self, value: Any) -> Chanop:
+    @cython.binding(False)
+    def send(self, value: Any, /) -> Chanop:
         """Send value; await it. Waits for a receiver or for room in the buffer.
 
         Raises ChanClosed on a closed channel.
         """
         return newop(self, KSEND, value)
 
+    @cython.binding(False)
     def recv(self) -> Chanop:
         """Receive a value; await it. Raises ChanClosed when closed and drained."""
         return newop(self, KRECV, None)
 
+    @cython.binding(False)
     def recv_ok(self) -> Chanop:
         """Receive; await it: (value, True), or (None, False) when closed and drained."""
         return newop(self, KRECVOK, None)
@@ -207,14 +213,15 @@ class Chan:
             self.sendlast = sg
             if last is None:
                 self.sendfirst = sg
+                return
         else:
             last = self.recvlast
             self.recvlast = sg
             if last is None:
                 self.recvfirst = sg
-        if last is not None:
-            last.next = sg
-            sg.prev = last
+                return
+        last.next = sg
+        sg.prev = last
 
     def dequeue(self, sg: Chanop) -> None:
         """Take sg out of its queue, if it stands there; the lock is held."""
@@ -244,7 +251,14 @@ class Chan:
             sg = self.recvfirst
             if sg is None:
                 return None
-            self.dequeue(sg)
+            next = sg.next
+            self.recvfirst = next
+            if next is None:
+                self.recvlast = None
+            else:
+                next.prev = None
+                sg.next = None
+            sg.queued = False
             if winsudog(sg):
                 return sg
 
@@ -254,7 +268,14 @@ class Chan:
             sg = self.sendfirst
             if sg is None:
                 return None
-            self.dequeue(sg)
+            next = sg.next
+            self.sendfirst = next
+            if next is None:
+                self.sendlast = None
+            else:
+                next.prev = None
+                sg.next = None
+            sg.queued = False
             if winsudog(sg):
                 return sg
 
@@ -264,6 +285,32 @@ class Chanop(Op):
 
     __slots__ = ("c", "next", "prev", "sel", "kind", "queued", "ok", "used", "index")
 
+    def __init__(self) -> None:
+        if not cython.compiled:
+            super().__init__()
+            self.c = self.next = self.prev = self.sel = None
+            self.queued = self.ok = self.used = False
+            self.index = 0
+
+    def reset(self) -> None:
+        store(self.won, WPENDING)
+        self.state = OPNEW
+        self.queued = False
+        self.ok = False
+        self.used = False
+        if self.g is not None:
+            self.g = None
+        if self.tw is not None:
+            self.tw = None
+        if self.sel is not None:
+            self.sel = None
+        if self.next is not None:
+            self.next = None
+        if self.prev is not None:
+            self.prev = None
+        self.c = None
+        self.value = None
+
     def start(self, pp: P) -> int:
         if self.used:
             self.value = RuntimeError(
@@ -272,7 +319,10 @@ class Chanop(Op):
             return RAISE
         c = self.c
         lock(c.lock)
-        code = tryop(self, pp)
+        if self.kind == KSEND:
+            code = trysend(c, self, pp)
+        else:
+            code = tryrecv(c, self, pp)
         if code == AGAIN:
             self.gopark(2 if self.kind == KSEND else 1)
             c.enqueue(self)
@@ -286,20 +336,20 @@ class Chanop(Op):
 
     def deliver(self) -> int:
         """What the op gives once it is done: value and ok to a code and a value."""
-        if self.kind == KSEND:
-            self.value = None
-            if self.ok:
-                return RETURN
-            self.value = ChanClosed("send on closed channel")
-            return RAISE
-        if self.kind == KRECVOK:
-            self.value = (self.value, self.ok)
-            return RETURN
         if self.ok:
+            if self.kind == KRECVOK:
+                self.value = (self.value, True)
+            return RETURN
+        if self.kind == KRECVOK:
+            self.value = (None, False)
             return RETURN
         if self.kind == KRANGE:
             return STOPASYNC
-        self.value = ChanClosed("receive from closed and drained channel")
+        self.value = ChanClosed(
+            "send on closed channel"
+            if self.kind == KSEND
+            else "receive from closed and drained channel"
+        )
         return RAISE
 
     def unqueue(self) -> None:
@@ -310,12 +360,11 @@ class Chanop(Op):
 
 
 def newop(c: Chan, kind: int, value: Any) -> Chanop:
-    op = Chanop.__new__(Chanop)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
-        op.next = op.prev = op.sel = None
-        op.queued = op.ok = op.used = False
-        op.index = 0
+    op = poolget()
+    if op is None:
+        op = Chanop.__new__(Chanop)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
     op.c = c
     op.kind = kind
     op.value = value
@@ -333,9 +382,12 @@ def winsudog(sg: Chanop) -> bool:
     return True
 
 
-def waiter(sg: Chanop) -> Op:
-    """Whom to wake for a won sudog."""
-    return sg if sg.sel is None else sg.sel
+def readysudog(sg: Chanop, pp: P, next: bool) -> None:
+    """Wake whoever waits with a won sudog."""
+    if sg.sel is None:
+        opready(sg, pp, next)
+    else:
+        opready(sg.sel, pp, next)
 
 
 def tryop(op: Chanop, pp: P) -> int:
@@ -357,7 +409,7 @@ def trysend(c: Chan, op: Chanop, pp: P) -> int:
     if sg is not None:
         sg.value = op.value
         sg.ok = True
-        opready(waiter(sg), pp, True)
+        readysudog(sg, pp, True)
     elif c.buf is not None and c.buf.n < c.cap:
         c.buf.push(op.value)
     else:
@@ -376,7 +428,7 @@ def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
             buf.push(sg.value)
             sg.value = None
             sg.ok = True
-            opready(waiter(sg), pp, True)
+            readysudog(sg, pp, True)
         return op.deliver()
     sg = c.sendq()
     if sg is not None:
@@ -384,7 +436,7 @@ def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
         op.ok = True
         sg.value = None
         sg.ok = True
-        opready(waiter(sg), pp, True)
+        readysudog(sg, pp, True)
         return op.deliver()
     if c.closed:
         op.ok = False
@@ -409,7 +461,7 @@ def closechan(c: Chan, pp: P) -> None:
         woken.append(sg)
     unlock(c.lock)
     for sg in woken:
-        opready(waiter(sg), pp, False)
+        readysudog(sg, pp, False)
 
 
 def nowait(op: Chanop) -> Any:
@@ -459,3 +511,4 @@ def chan(capacity: int = 0) -> Chan:
 
 
 install_slots(Chanop)
+poolops(Chanop)

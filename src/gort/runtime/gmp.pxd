@@ -185,8 +185,8 @@ cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
 @cython.locals(shard=Shard)
-cdef void allgadd(G gp)
+cdef void allgadd(G gp) noexcept
 @cython.locals(shard=Shard)
-cdef void allgdel(G gp)
+cdef void allgdel(G gp) noexcept
 @cython.locals(shard=Shard)
 cdef list allgs()

@@ -10,6 +10,9 @@ from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gparking, Gparkready, Grun
 from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput
 
+cdef extern from "native.h":
+    M curm "gort_getm_"()
+
 cdef class Threadwaiter:
     cdef note n
     cdef G g
@@ -23,27 +26,32 @@ cdef class Op(Awaitable):
     cdef Threadwaiter tw
     cdef int32_t state
     cdef int32_t code
-    @cython.locals(mp=M)
+    @cython.locals(mp=M, gp=G)
     cdef int step(self) noexcept
+    @cython.final
     @cython.locals(pp=P)
     cdef int begin(self, M mp, G gp) noexcept
+    @cython.final
     cdef int resume(self, M mp, G gp) noexcept
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
     cdef void unqueue(self) noexcept
+    @cython.final
     cdef int fail(self, object exc) noexcept
+    @cython.final
     @cython.locals(mp=M)
     cdef void gopark(self, int32_t reason) noexcept
+    @cython.final
     cdef int foreign(self, M mp, G gp) noexcept
 
 @cython.locals(tw=Threadwaiter)
 cdef void wakewaiter(Op op, G gp)
 cdef bint win(Op op) noexcept
-cdef void opready(Op op, P pp, bint next)
+cdef void opready(Op op, P pp, bint next) noexcept
 @cython.locals(s=int64_t)
-cdef void goready(G gp, P pp, bint next)
-cdef void ready(G gp, P pp, bint next)
-cdef bint parkdone(G gp)
+cdef void goready(G gp, P pp, bint next) noexcept
+cdef void ready(G gp, P pp, bint next) noexcept
+cdef bint parkdone(G gp) noexcept
 @cython.locals(s=int64_t, op=Op, mp=M)
 cdef void interrupt(G gp)
 cdef object cancelexc(G gp)

@@ -37,6 +37,7 @@ if not cython.compiled:
         add,
         atomic,
         cas,
+        curm,
         getm,
         install_slots,
         load,
@@ -129,7 +130,7 @@ class Op(Awaitable):
     step() returns and leave the value in `value`.
     """
 
-    __slots__ = ("won", "g", "tw", "state", "code", "__weakref__")
+    __slots__ = ("won", "g", "tw", "state", "code")
 
     def __init__(self) -> None:
         if not cython.compiled:
@@ -139,7 +140,7 @@ class Op(Awaitable):
             self.state = self.code = 0
 
     def step(self) -> int:
-        mp: M = getm()
+        mp: M = curm()
         gp = mp.curg if mp is not None else None
         if gp is None:
             return self.fail(

@@ -40,7 +40,7 @@ cdef int64_t checktimersnop()
 @cython.locals(pp=P, ns=int64_t, again=int64_t, now=int64_t, list_=list)
 cdef bint pollblocking(M mp, int64_t until, bint wasspinning)
 cdef void becomespinning(M mp) noexcept
-cdef void resetspinning(M mp)
+cdef void resetspinning(M mp) noexcept
 @cython.locals(pp=P, gp=G, code=int, action=int)
 cdef int execute(M mp)
 @cython.locals(pp=P)

@@ -5,7 +5,7 @@ from ..platform.native cimport (RUNQ, add, cas, cheaprandn, load, lock, ring, ri
                                 ringtake, slot, slotset, slotswap, store, store_rel, unlock, usleep)
 from .gmp cimport G, P, PSTATE, Prunning, Puser, Sched, sched
 
-cdef void runqput(P pp, G gp, bint next)
+cdef void runqput(P pp, G gp, bint next) noexcept
 @cython.locals(gp=G)
 cdef G runqget(P pp)
 cdef bint runqempty(P pp) noexcept
