@@ -1,4 +1,5 @@
-"""GORT_PURE=1: load the runtime's .py files although compiled ones lie beside them."""
+"""The runtime's .py files, loaded as they are: under GORT_PURE=1 in place of the
+compiled modules, and a second time, over the simulator's platform, for gort.testing."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from typing import TypeVar
 _F = TypeVar("_F")
 
 _ROOT = Path(__file__).parent
+SIMULATED = "gort._sim"
+"""The name of the package over the simulator's platform."""
 
 
 class _Shadow(types.ModuleType):
@@ -22,6 +25,10 @@ class _Shadow(types.ModuleType):
 
     @staticmethod
     def locals(**types: object) -> Callable[[_F], _F]:
+        return lambda fn: fn
+
+    @staticmethod
+    def binding(on: bool) -> Callable[[_F], _F]:
         return lambda fn: fn
 
 
@@ -38,21 +45,50 @@ class _Loader(importlib.machinery.SourceFileLoader):
                 sys.modules.pop("cython", None)
 
 
-class _Finder:
+def _spec(name: str, file: Path, package: bool = False) -> importlib.machinery.ModuleSpec | None:
+    if not file.is_file():
+        return None
+    inside = [str(file.parent)] if package or file.name == "__init__.py" else None
+    return importlib.util.spec_from_file_location(
+        name, file, loader=_Loader(name, str(file)), submodule_search_locations=inside
+    )
+
+
+class _Pure:
+    """gort.runtime.x is x.py, although a compiled x lies beside it."""
+
     @classmethod
     def find_spec(
         cls, name: str, path: Sequence[str] | None = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
         if not name.startswith("gort.runtime."):
             return None
-        file = _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py")
-        if not file.is_file():
+        return _spec(name, _ROOT.joinpath(*name.split(".")[1:]).with_suffix(".py"))
+
+
+class _Simulated:
+    """gort._sim is gort once more, and its platform is the simulator's."""
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name != SIMULATED and not name.startswith(SIMULATED + "."):
             return None
-        loader = _Loader(name, str(file))
-        return importlib.util.spec_from_file_location(name, file, loader=loader)
+        parts = name.split(".")[2:]
+        if parts == ["platform"]:
+            return _spec(name, _ROOT / "platform" / "sim.py", package=True)
+        at = _ROOT.joinpath(*parts)
+        return _spec(name, at / "__init__.py" if at.is_dir() else at.with_suffix(".py"))
 
 
-def install() -> None:
+def install(finder: type[_Pure] | type[_Simulated] = _Pure) -> None:
     """Put the finder first; idempotent."""
-    if _Finder not in sys.meta_path:
-        sys.meta_path.insert(0, _Finder)
+    if finder not in sys.meta_path:
+        sys.meta_path.insert(0, finder)
+
+
+def simulated() -> types.ModuleType:
+    """The simulated gort, loaded at the first call."""
+    install(_Simulated)
+    return importlib.import_module(SIMULATED)

@@ -1,7 +1,7 @@
 """The native platform: C words for atomics, locks, notes, slots and the poller."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t
 
 cdef extern from "native.h" nogil:
     ctypedef struct atomic "gort_atomic":
@@ -115,6 +115,9 @@ cdef class Poller:
     cdef void close(self) noexcept
 
 cdef object newosproc(object fn, object arg, str name)
+cdef bint ismainthread()
+cdef int64_t nforeign()
+cdef int64_t address(object o) noexcept
 cdef object checksignals()
 cdef object getident()
 cdef object callsite_of(slot code, int32_t lasti)

@@ -248,7 +248,28 @@ cdef class Poller:
 
 cdef object newosproc(object fn, object arg, str name):
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    threading.Thread(target=fn, args=(arg,), name=name, daemon=True).start()
+    t = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
+    t.start()
+    return t
+
+
+cdef bint ismainthread():
+    """Whether signal handlers run on the calling thread."""
+    return threading.current_thread() is threading.main_thread()
+
+
+cdef int64_t nforeign():
+    """How many Python threads live outside the runtime, without the one that called run."""
+    cdef int64_t n = -1
+    for t in threading.enumerate():
+        if not t.name.startswith("gort-"):
+            n += 1
+    return n
+
+
+cdef int64_t address(object o) noexcept:
+    """A number that orders channels: select locks in its order."""
+    return <int64_t><intptr_t><PyObject*>o
 
 
 cdef object getident():

@@ -25,6 +25,9 @@ RAISE = 2
 STOPASYNC = 3
 RUNQ = 256
 
+SIGNALTICK = 50_000_000
+"""How often sysmon looks for what a signal handler left, in nanoseconds."""
+
 _word = threading.Lock()
 
 
@@ -396,9 +399,24 @@ class Poller:
         os.close(self.evfd)
 
 
-def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> None:
+def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    threading.Thread(target=fn, args=(arg,), name=name, daemon=True).start()
+    t = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
+    t.start()
+    return t
+
+
+def ismainthread() -> bool:
+    """Whether signal handlers run on the calling thread."""
+    return threading.current_thread() is threading.main_thread()
+
+
+def nforeign() -> int:
+    """How many Python threads live outside the runtime, without the one that called run."""
+    return sum(1 for t in threading.enumerate() if not t.name.startswith("gort-")) - 1
+
+
+address = id
 
 
 getident = threading.get_ident

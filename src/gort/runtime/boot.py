@@ -30,9 +30,11 @@ if not cython.compiled:
         cas,
         checksignals,
         getm,
+        ismainthread,
         load,
         lock,
         nanotime,
+        newosproc,
         noteclear,
         noteinterrupt,
         notesleep,
@@ -154,20 +156,18 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     schedinit(procs)
     tracens = debugint(parsedebugvars(), "schedtrace") * 1_000_000
     m0 = M(0, load(sched.gen))
-    m0.ism0 = threading.current_thread() is threading.main_thread()
+    m0.ism0 = ismainthread()
     sched.m0 = m0
     sched.allm.add(m0)
     sched.mcount = 1
     store(sched.up, 1)
-    monitor = threading.Thread(
-        target=monitor_main, args=(tracens,), name="gort-sysmon", daemon=True
-    )
+    monitor = None
     restore = None
     gp = None
     try:
         if m0.ism0:
             restore = siginit()
-        monitor.start()
+        monitor = newosproc(monitor_main, tracens, "gort-sysmon")
         lock(sched.lock)
         pp = pidleget()
         unlock(sched.lock)
@@ -185,7 +185,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         notewakeup(sched.sysmonnote)
         if restore is not None:
             restore()
-        if monitor.ident is not None:
+        if monitor is not None:
             monitor.join()
         sched.poller.close()
     sched.m0 = None

@@ -27,6 +27,7 @@ if not cython.compiled:
         RETURN,
         STOPASYNC,
         YIELD,
+        address,
         cas,
         getm,
         install_slots,
@@ -128,7 +129,7 @@ class Chan:
             raise ValueError(f"a channel's capacity must be from 0 to {_MAXCAP - 1}, not {n}")
         self.cap = n
         self.buf = Ringbuf() if n else None
-        self.seq = id(self)
+        self.seq = address(self)
 
     @cython.binding(False)
     def send(self, value: Any, /) -> Chanop:

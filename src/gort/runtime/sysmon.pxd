@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (add, cas, getident, load, lock, nanotime, noteclear, notesleep, store,
+from ..platform.native cimport (add, cas, getident, load, lock, nanotime, nforeign, noteclear, notesleep, store,
                                 swap, unlock, usleep)
 from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched)
 from .machine cimport handoffp, netpollbreak, startm, wakep

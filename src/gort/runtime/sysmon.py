@@ -7,8 +7,6 @@ deeply, until the next timer or a wake-up, while every P is idle.
 
 from __future__ import annotations
 
-import threading
-
 import cython
 
 from .debug import schedtrace
@@ -16,10 +14,12 @@ from .gmp import P
 
 if not cython.compiled:
     from ..platform import (
+        SIGNALTICK,
         cas,
         load,
         lock,
         nanotime,
+        nforeign,
         noteclear,
         notesleep,
         store,
@@ -150,9 +150,9 @@ def deepsleep(now: int, nexttrace: int) -> None:
             ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
         if load(sched.draining) != 0:
             ns = 100 * _MS
-        if not cython.compiled:
+        if not cython.compiled and SIGNALTICK:
             # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.
-            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
+            ns = SIGNALTICK if ns < 0 else min(ns, SIGNALTICK)
         if load(sched.exiting) == 0:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
@@ -192,8 +192,7 @@ def foreignthreads() -> bool:
     """Whether a Python thread outside the runtime is alive that might wake a
     goroutine: any but the Ms, the monitor, those in gort.wait, and a main thread
     that is not ours and cannot be told from one that waits for run."""
-    others = sum(1 for t in threading.enumerate() if not t.name.startswith("gort-"))
-    return others - 1 - load(sched.threadwaiters) > 0
+    return nforeign() - load(sched.threadwaiters) > 0
 
 
 def deadlock() -> None:

@@ -1,0 +1,627 @@
+"""The simulator's platform: virtual threads in lockstep under a virtual clock.
+
+The interface of pure.py, over one engine. One virtual thread runs at a time; at
+every atomic operation, lock, note, thread start, queue access, poll and clock read
+the engine's strategy says who goes on. Time stands still while anyone can run, and
+then jumps to the next deadline. So a run is a function of its strategy: the same
+seed gives the same run, step by step.
+
+Virtual threads are real ones, each behind a baton (a lock) of its own. After
+Madsim and Shuttle for the idea; the strategies are in gort.testing.strategy.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+from zlib import crc32
+
+from .pure import (
+    RAISE,
+    RETURN,
+    RUNQ,
+    STOPASYNC,
+    YIELD,
+    Awaitable,
+    Heap,
+    asyncgen_hooks,
+    atomic,
+    callsite,
+    callsite_of,
+    checksignals,
+    copycontext,
+    curm,
+    getident,
+    getm,
+    gocall,
+    gogo,
+    gothrow,
+    install_slots,
+    poolget,
+    poolops,
+    ring,
+    setm,
+    slot,
+    slotclear,
+    slotpeek,
+)
+
+SIGNALTICK = 0
+"""No signals here."""
+
+FIRSTNS = 1_000_000_000
+"""The clock starts here: 0 means "never" to the runtime."""
+
+
+class Failure(Exception):
+    """The simulated run did what no run may do; the text says what."""
+
+
+class Stop(BaseException):
+    """Ends a virtual thread after the run is over."""
+
+
+class Strategy(Protocol):
+    """Who goes on: one of `ready` (in the order of their ids), which holds at least
+    two. current is the thread that reached a point, or None when it blocked."""
+
+    rng: random.Random
+    jitter: float
+    """How likely, at each point, the clock jumps although threads can run: a slow machine."""
+
+    def pick(self, ready: list[Vthread], current: Vthread | None) -> Vthread: ...
+
+    def yielded(self, t: Vthread) -> None:
+        """t waits actively (usleep): one that has priority should lose it."""
+
+
+class Vthread:
+    """A virtual thread. Who holds the baton runs."""
+
+    __slots__ = ("id", "name", "baton", "deadline", "woken", "real", "joiners", "done", "foreign")
+
+    def __init__(self, id: int, name: str) -> None:
+        self.id = id
+        self.name = name
+        self.baton = threading.Lock()
+        self.baton.acquire()
+        self.deadline: int | None = None
+        self.woken = False
+        self.done = False
+        self.foreign = not name.startswith("gort-")
+        self.joiners: list[Vthread] = []
+        self.real: threading.Thread | None = None
+
+    @property
+    def ident(self) -> int | None:
+        return self.real.ident if self.real is not None else None
+
+    def join(self, timeout: float | None = None) -> None:
+        engine = current()
+        if engine is None:
+            return
+        engine.point("join")
+        while not self.done:
+            me = engine.running
+            self.joiners.append(me)
+            engine.block(None)
+
+    def is_alive(self) -> bool:
+        return not self.done
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class Engine:
+    """One simulated run: its threads, its clock, its choices.
+
+    Everything here belongs to the running virtual thread.
+    """
+
+    def __init__(self, strategy: Strategy, maxsteps: int, keep: int = 0) -> None:
+        self.strategy = strategy
+        self.maxsteps = maxsteps
+        self.steps = 0
+        self.clock = FIRSTNS
+        self.threads: list[Vthread] = []
+        self.ready: list[Vthread] = []
+        self.sleeping: list[Vthread] = []
+        self.running: Vthread = None  # type: ignore[assignment]
+        self.over = False
+        self.failure: BaseException | None = None
+        self.finished = threading.Event()
+        self.digest = 0
+        self.keep = keep
+        self.trace: list[tuple[int, int, str]] = []
+        """The last steps: (clock in ns, thread, operation)."""
+        self.seq = 0
+        self.onpoint: Callable[[str], None] | None = None
+        """Called at each point, by the running thread: checks what must always hold."""
+        self.onquiet: Callable[[], None] | None = None
+        """Called when no thread can run, before the clock jumps."""
+        self.checking = False
+
+    def point(self, what: str) -> None:
+        """A place where another thread may go on."""
+        if self.over:
+            raise Stop
+        if self.checking:
+            return
+        self.steps += 1
+        t = self.running
+        self.digest = (self.digest * 1000003 ^ crc32(what.encode(), t.id)) & 0xFFFFFFFFFFFFFFFF
+        if self.keep:
+            self.trace.append((self.clock, t.id, what))
+            if len(self.trace) > 2 * self.keep:
+                del self.trace[: self.keep]
+        if self.steps > self.maxsteps:
+            self.fail(Failure(f"no end after {self.maxsteps} steps: a livelock?"))
+        if self.onpoint is not None:
+            self.check(self.onpoint, what)
+        if self.sleeping and self.strategy.jitter:
+            if self.strategy.rng.random() < self.strategy.jitter:
+                self.advance()
+        if len(self.ready) > 1:
+            n = self.strategy.pick(self.ready, t)
+            if n is not t:
+                self.switch(t, n)
+
+    def check(self, fn: Callable[..., None], *args: Any) -> None:
+        """Run a check; what it reads of the runtime is no point."""
+        self.checking = True
+        try:
+            fn(*args)
+        except Failure as exc:
+            self.fail(exc)
+        finally:
+            self.checking = False
+
+    def switch(self, t: Vthread, n: Vthread) -> None:
+        self.running = n
+        n.baton.release()
+        t.baton.acquire()
+        if self.over:
+            raise Stop
+
+    def block(self, deadline: int | None) -> bool:
+        """Wait until wake() or the deadline (in ns); whether it was wake()."""
+        t = self.running
+        self.ready.remove(t)
+        t.woken = False
+        t.deadline = deadline
+        if deadline is not None:
+            self.sleeping.append(t)
+        while not self.ready:
+            self.quiet()
+        n = self.ready[0] if len(self.ready) == 1 else self.strategy.pick(self.ready, None)
+        if n is not t:
+            self.switch(t, n)
+        return t.woken
+
+    def quiet(self) -> None:
+        """Nobody can run: let time pass."""
+        if self.onquiet is not None:
+            self.check(self.onquiet)
+        if not self.sleeping:
+            self.fail(Failure("every thread waits, and for nothing that could come"))
+        self.advance()
+
+    def advance(self) -> None:
+        """Jump to the next deadline."""
+        first = min(t.deadline for t in self.sleeping if t.deadline is not None)
+        self.clock = max(self.clock, first)
+        for t in [t for t in self.sleeping if t.deadline == first]:
+            self.sleeping.remove(t)
+            self.makeready(t)
+
+    def wake(self, t: Vthread) -> None:
+        """Let a blocked thread go on. Without effect on one that can run."""
+        if t in self.ready or t.done:
+            return
+        if t in self.sleeping:
+            self.sleeping.remove(t)
+        t.woken = True
+        self.makeready(t)
+
+    def makeready(self, t: Vthread) -> None:
+        t.deadline = None
+        self.ready.append(t)
+        self.ready.sort(key=lambda t: t.id)
+
+    def spawn(self, fn: Callable[..., Any], args: tuple[Any, ...], name: str) -> Vthread:
+        t = Vthread(len(self.threads), name)
+        self.threads.append(t)
+        t.real = threading.Thread(target=self.body, args=(t, fn, args), name=name, daemon=True)
+        self.ready.append(t)
+        t.real.start()
+        return t
+
+    def body(self, t: Vthread, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        t.baton.acquire()
+        try:
+            if not self.over:
+                fn(*args)
+        except Stop:
+            pass
+        except BaseException as exc:
+            self.note(exc)
+        self.leave(t)
+
+    def leave(self, t: Vthread) -> None:
+        """A virtual thread's end: the next one goes on, or the run is over."""
+        t.done = True
+        if self.over:
+            self.next()
+            return
+        self.ready.remove(t)
+        for j in t.joiners:
+            self.wake(j)
+        if all(x.done for x in self.threads):
+            self.over = True
+            self.finished.set()
+            return
+        try:
+            while not self.ready:
+                self.quiet()
+        except Stop:
+            self.next()
+            return
+        ready = self.ready
+        n = ready[0] if len(ready) == 1 else self.strategy.pick(ready, None)
+        self.running = n
+        n.baton.release()
+
+    def next(self) -> None:
+        """After a failure: let the threads end, one after the other."""
+        for x in self.threads:
+            if not x.done:
+                self.running = x
+                x.baton.release()
+                return
+        self.finished.set()
+
+    def note(self, exc: BaseException) -> None:
+        if self.failure is None:
+            self.failure = exc
+        self.over = True
+
+    def fail(self, exc: BaseException) -> None:
+        self.note(exc)
+        raise Stop
+
+    def run(self, fn: Callable[[], Any]) -> Any:
+        """Run fn on the first virtual thread, from a real one; its result."""
+        global _engine
+        if _engine is not None:
+            raise RuntimeError("a simulation is under way already: one at a time in a process")
+        out: list[Any] = []
+
+        def first() -> None:
+            try:
+                out.append((True, fn()))
+            except Stop:
+                raise
+            except BaseException as exc:
+                out.append((False, exc))
+
+        _engine = self
+        try:
+            t = self.spawn(first, (), "gort-sim")
+            t.foreign = False
+            self.running = t
+            t.baton.release()
+            self.finished.wait()
+        finally:
+            _engine = None
+        for x in self.threads:
+            if x.real is not None:
+                x.real.join()
+        if self.failure is not None:
+            raise self.failure
+        ok, value = out[0]
+        if ok:
+            return value
+        raise value
+
+
+_engine: Engine | None = None
+
+
+def current() -> Engine | None:
+    """The engine, if the calling thread is one of its."""
+    e = _engine
+    if e is None or e.running is None or e.running.real is not threading.current_thread():
+        return None
+    return e
+
+
+def point(what: str) -> Engine | None:
+    e = _engine
+    if e is None or e.running is None or e.running.ident != threading.get_ident():
+        return None
+    e.point(what)
+    return e
+
+
+# ---- atomics ---------------------------------------------------------------------
+
+
+def load(a: atomic) -> int:
+    point("load")
+    return a.v
+
+
+def store(a: atomic, x: int) -> None:
+    point("store")
+    a.v = x
+
+
+store_rel = store
+
+
+def cas(a: atomic, old: int, new: int) -> bool:
+    point("cas")
+    if a.v != old:
+        return False
+    a.v = new
+    return True
+
+
+def add(a: atomic, n: int) -> int:
+    point("add")
+    a.v += n
+    return a.v
+
+
+def swap(a: atomic, x: int) -> int:
+    point("swap")
+    old = a.v
+    a.v = x
+    return old
+
+
+def fence() -> None:
+    return
+
+
+# ---- locks and notes ---------------------------------------------------------------
+
+
+class mutex:
+    __slots__ = ("holder", "waiters")
+
+    def __init__(self) -> None:
+        self.holder: Vthread | None = None
+        self.waiters: list[Vthread] = []
+
+
+def lock(m: mutex) -> None:
+    e = point("lock")
+    if e is None or e.checking:
+        return
+    me = e.running
+    if m.holder is me:
+        e.fail(Failure(f"{me.name} locks a mutex that it holds"))
+    while m.holder is not None:
+        m.waiters.append(me)
+        e.block(None)
+    m.holder = me
+
+
+def unlock(m: mutex) -> None:
+    e = point("unlock")
+    if e is None or e.checking:
+        return
+    if m.holder is not e.running:
+        e.fail(Failure(f"{e.running.name} unlocks a mutex that it does not hold"))
+    m.holder = None
+    for t in m.waiters:
+        e.wake(t)
+    m.waiters.clear()
+
+
+class note:
+    __slots__ = ("key", "sleeper")
+
+    def __init__(self) -> None:
+        self.key = 0
+        self.sleeper: Vthread | None = None
+
+
+def noteclear(n: note) -> None:
+    point("noteclear")
+    n.key = 0
+
+
+def notewakeup(n: note) -> None:
+    e = point("notewakeup")
+    n.key = 1
+    if e is not None and n.sleeper is not None:
+        e.wake(n.sleeper)
+
+
+def noteinterrupt(n: note) -> None:
+    e = point("noteinterrupt")
+    if n.key == 0:
+        n.key = 2
+        if e is not None and n.sleeper is not None:
+            e.wake(n.sleeper)
+
+
+def notesleep(n: note, ns: int) -> bool:
+    e = point("notesleep")
+    if e is not None and n.key == 0:
+        n.sleeper = e.running
+        e.block(None if ns < 0 else e.clock + ns)
+        n.sleeper = None
+    if n.key == 2:
+        n.key = 0
+    return n.key == 1
+
+
+# ---- time and chance -----------------------------------------------------------------
+
+
+def nanotime() -> int:
+    e = point("nanotime")
+    return e.clock if e is not None else FIRSTNS
+
+
+def usleep(us: int) -> None:
+    e = point("usleep")
+    if e is not None:
+        e.strategy.yielded(e.running)
+        e.block(e.clock + us * 1000)
+
+
+def cheaprand() -> int:
+    e = _engine
+    return e.strategy.rng.getrandbits(32) if e is not None else 4
+
+
+def cheaprandn(n: int) -> int:
+    e = _engine
+    return e.strategy.rng.randrange(n) if e is not None else 0
+
+
+def address(o: object) -> int:
+    """A number in place of an address, so that the order of locks replays."""
+    e = _engine
+    if e is None:
+        return id(o)
+    e.seq += 1
+    return e.seq
+
+
+# ---- slots and rings -------------------------------------------------------------------
+
+
+def slotset(s: slot) -> bool:
+    point("slotset")
+    return s.v is not None
+
+
+def slotswap(s: slot, o: Any) -> Any:
+    point("slotswap")
+    old = s.v
+    s.v = o
+    return old
+
+
+def ringput(r: list[Any], i: int, o: Any) -> None:
+    point("ringput")
+    r[i % RUNQ] = [o]
+
+
+def ringtake(r: list[Any], i: int) -> Any:
+    point("ringtake")
+    cell = r[i % RUNQ]
+    o = cell[0]
+    cell[0] = None
+    return o
+
+
+def ringcopy(src: list[Any], i: int, dst: list[Any], j: int) -> None:
+    point("ringcopy")
+    dst[j % RUNQ] = src[i % RUNQ]
+
+
+# ---- the poller, threads -------------------------------------------------------------------
+
+
+class Poller:
+    """epoll over virtual files: what is ready is what setready said."""
+
+    def __init__(self) -> None:
+        self.armed: dict[int, int] = {}
+        self.isready: dict[int, int] = files
+        self.broken = False
+        self.sleeper: Vthread | None = None
+        pollers.append(self)
+
+    def fileno(self) -> int:
+        return -1
+
+    def ctl(self, fd: int, mask: int, registered: bool) -> int:
+        e = point("epoll_ctl")
+        if mask == 0:
+            self.armed.pop(fd, None)
+            return 0
+        if fd not in self.isready:
+            return 9  # EBADF
+        self.armed[fd] = mask
+        if self.isready[fd] & mask and self.sleeper is not None and e is not None:
+            e.wake(self.sleeper)
+        return 0
+
+    def breakpoll(self) -> None:
+        e = point("break")
+        self.broken = True
+        if e is not None and self.sleeper is not None:
+            e.wake(self.sleeper)
+
+    def wait(self, ns: int) -> list[int] | None:
+        e = point("epoll_wait")
+        if e is None:
+            return None
+        if ns != 0 and not self.broken and not self.some():
+            self.sleeper = e.running
+            e.block(None if ns < 0 else e.clock + ns)
+            self.sleeper = None
+        if ns != 0:
+            self.broken = False
+        out = []
+        for fd in list(self.armed):
+            got = self.armed[fd] & self.isready.get(fd, 0)
+            if got:
+                out.append(fd << 2 | got)
+                self.armed[fd] = 0  # one-shot
+        return out or None
+
+    def some(self) -> bool:
+        return any(m & self.isready.get(fd, 0) for fd, m in self.armed.items())
+
+    def close(self) -> None:
+        if self in pollers:
+            pollers.remove(self)
+
+
+files: dict[int, int] = {}
+"""Virtual files: number to what is ready (1 to read, 2 to write)."""
+pollers: list[Poller] = []
+
+
+def setready(fd: int, mask: int) -> None:
+    """Make a virtual file ready (1 to read, 2 to write, 0 not); it exists from then on."""
+    e = point("setready")
+    files[fd] = mask
+    for p in pollers:
+        if p.armed.get(fd, 0) & mask and p.sleeper is not None and e is not None:
+            e.wake(p.sleeper)
+
+
+def closefile(fd: int) -> None:
+    """The virtual file is gone; epoll forgets it without a word."""
+    files.pop(fd, None)
+    for p in pollers:
+        p.armed.pop(fd, None)
+
+
+def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> Vthread:
+    e = point("newosproc")
+    if e is None:
+        raise RuntimeError("a simulated runtime runs under gort.testing alone")
+    return e.spawn(fn, (arg,), name)
+
+
+def nforeign() -> int:
+    """How many virtual threads outside the runtime live."""
+    e = current()
+    return sum(1 for t in e.threads if t.foreign and not t.done) if e is not None else 0
+
+
+def ismainthread() -> bool:
+    return False

@@ -1,0 +1,103 @@
+"""The simulated gort in place of the real one, in every module that has imported it."""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .. import _pure
+
+
+def twins() -> dict[int, tuple[Any, Any]]:
+    """id of each public object of gort: the object, and its simulated twin."""
+    import gort
+
+    out: dict[int, tuple[Any, Any]] = {}
+    sim = _pure.simulated()
+    for name in gort.__all__:
+        real = getattr(gort, name)
+        twin = getattr(sim, name)
+        if isinstance(real, types.ModuleType):
+            for inner in getattr(real, "__all__", ()):
+                out[id(getattr(real, inner))] = getattr(real, inner), getattr(twin, inner)
+        out[id(real)] = real, twin
+    return out
+
+
+def replace(pairs: dict[int, tuple[Any, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
+    """Put each twin in the place of its original; what to undo."""
+    undo = []
+    for module in list(sys.modules.values()):
+        name = getattr(module, "__name__", "")
+        if name.startswith(("gort.", "_pytest")) and not name.startswith("gort.testing"):
+            if name.startswith((_pure.SIMULATED, "gort.runtime", "gort.platform")):
+                continue
+        space = getattr(module, "__dict__", None)
+        if type(space) is not dict or name.startswith("gort.testing"):
+            continue
+        for key, value in list(space.items()):
+            pair = pairs.get(id(value))
+            if pair is not None and pair[0] is value:
+                undo.append((space, key, value))
+                space[key] = pair[1]
+    return undo
+
+
+@contextmanager
+def swapped() -> Iterator[types.ModuleType]:
+    """While it lasts, gort's public names mean the simulated ones, in every module's
+    globals, and time.sleep, monotonic, time and perf_counter go by the virtual clock
+    on virtual threads. As freezegun does it. Names bound otherwise (closures, default
+    arguments, attributes of objects) keep their meaning."""
+    sim = _pure.simulated()
+    undo = replace(twins())
+    saved = {name: getattr(time, name) for name in _CLOCKS}
+    for name, unit in _CLOCKS.items():
+        setattr(time, name, clock(saved[name], unit))
+    saved["sleep"] = time.sleep
+    time.sleep = sleeper(time.sleep)
+    try:
+        yield sim
+    finally:
+        for name, fn in saved.items():
+            setattr(time, name, fn)
+        for space, key, value in undo:
+            space[key] = value
+
+
+_CLOCKS = {
+    "monotonic": 1e-9,
+    "perf_counter": 1e-9,
+    "time": 1e-9,
+    "monotonic_ns": 1,
+    "perf_counter_ns": 1,
+    "time_ns": 1,
+}
+
+
+def clock(real: Any, unit: float) -> Any:
+    platform = sys.modules[_pure.SIMULATED + ".platform"]
+
+    def read() -> Any:
+        e = platform.current()
+        return real() if e is None else e.clock * unit
+
+    return read
+
+
+def sleeper(real: Any) -> Any:
+    platform = sys.modules[_pure.SIMULATED + ".platform"]
+
+    def sleep(seconds: float) -> None:
+        e = platform.current()
+        if e is None:
+            real(seconds)
+            return
+        e.point("sleep")
+        e.block(e.clock + int(seconds * 1e9))
+
+    return sleep
