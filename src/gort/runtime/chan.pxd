@@ -62,8 +62,6 @@ cdef class Chanop(Op):
     @cython.locals(c=Chan)
     cdef void unqueue(self) noexcept
 
-@cython.locals(sg=Chanop, c=Chan)
-cdef int tryop(Chanop op, P pp) noexcept
 @cython.locals(sg=Chanop)
 cdef int trysend(Chan c, Chanop op, P pp) noexcept
 @cython.locals(sg=Chanop)

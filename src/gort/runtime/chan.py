@@ -391,18 +391,12 @@ def readysudog(sg: Chanop, pp: P, next: bool) -> None:
         opready(sg.sel, pp, next)
 
 
-def tryop(op: Chanop, pp: P) -> int:
-    """Do op now if it can be done; AGAIN when it has to wait. c.lock is held.
+def trysend(c: Chan, op: Chanop, pp: P) -> int:
+    """Send now if it can be done; AGAIN when op has to wait. c.lock is held.
 
     Makes a peer runnable under the lock: nothing that goready does can run a
     user's code.
     """
-    if op.kind == KSEND:
-        return trysend(op.c, op, pp)
-    return tryrecv(op.c, op, pp)
-
-
-def trysend(c: Chan, op: Chanop, pp: P) -> int:
     if c.closed:
         op.ok = False
         return op.deliver()
@@ -420,6 +414,7 @@ def trysend(c: Chan, op: Chanop, pp: P) -> int:
 
 
 def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
+    """Receive now if it can be done, as trysend."""
     buf = c.buf
     if buf is not None and buf.n > 0:
         op.value = buf.pop()
@@ -470,7 +465,7 @@ def nowait(op: Chanop) -> Any:
     c = op.c
     pp = enter()
     lock(c.lock)
-    code = tryop(op, pp)
+    code = trysend(c, op, pp) if op.kind == KSEND else tryrecv(c, op, pp)
     unlock(c.lock)
     leave(pp)
     if code == RETURN:

@@ -14,9 +14,21 @@ from .chan import Chanop
 from .park import Op
 
 if not cython.compiled:
-    from ..platform import RAISE, RETURN, STOPASYNC, YIELD, cheaprandn, lock, unlock
-    from .chan import AGAIN, tryop
-    from .gmp import OPNEW, P
+    from ..platform import (
+        RAISE,
+        RETURN,
+        STOPASYNC,
+        YIELD,
+        cheaprandn,
+        install_slots,
+        lock,
+        poolget,
+        poolops,
+        store,
+        unlock,
+    )
+    from .chan import AGAIN, KSEND, tryrecv, trysend
+    from .gmp import OPNEW, WPENDING, P
 
 
 class Select(Op):
@@ -24,23 +36,61 @@ class Select(Op):
 
     __slots__ = ("cases", "order", "hasdefault")
 
+    def __init__(self) -> None:
+        if not cython.compiled:
+            super().__init__()
+            self.hasdefault = False
+
+    def reset(self) -> None:
+        store(self.won, WPENDING)
+        self.state = OPNEW
+        self.g = None
+        self.tw = None
+        self.cases = None
+        self.order = None
+        self.value = None
+
     def start(self, pp: P) -> int:
         order = self.order
         sellock(order)
-        for sg in self.pollorder():
-            code = tryop(sg, pp)
-            if code != AGAIN:
-                selunlock(order)
-                return self.chosen(sg, code)
+        code = self.look(order, pp)
+        if code != AGAIN:
+            selunlock(order)
+            return code
         if self.hasdefault:
             selunlock(order)
             self.value = (-1, None)
             return RETURN
         self.gopark(3 if order else 4)
-        for sg in order:
+        for i in range(len(order)):
+            sg: Chanop = order[i]
+            sg.sel = self
             sg.c.enqueue(sg)
         selunlock(order)
         return YIELD
+
+    def look(self, order: list[Chanop], pp: P) -> int:
+        """Do the first case that can be done, in a uniformly random order (Fisher and
+        Yates, as far as it is needed); AGAIN when there is none."""
+        n = len(order)
+        if n > 2:
+            order = list(order)
+        while n > 0:
+            j = cheaprandn(n) if n > 1 else 0
+            sg: Chanop = order[j]
+            c = sg.c
+            code = trysend(c, sg, pp) if sg.kind == KSEND else tryrecv(c, sg, pp)
+            if code != AGAIN:
+                return self.chosen(sg, code)
+            n -= 1
+            if n == 1 and len(order) == 2:
+                sg = order[1 - j]
+                c = sg.c
+                code = trysend(c, sg, pp) if sg.kind == KSEND else tryrecv(c, sg, pp)
+                return AGAIN if code == AGAIN else self.chosen(sg, code)
+            if n > 0:
+                order[j] = order[n]
+        return AGAIN
 
     def finish(self) -> int:
         self.unqueue()
@@ -48,56 +98,47 @@ class Select(Op):
         return self.chosen(sg, sg.deliver())
 
     def chosen(self, sg: Chanop, code: int) -> int:
-        self.value = sg.value
-        sg.value = None
         if code == RETURN:
-            self.value = (sg.index, self.value)
+            self.value = (sg.index, sg.value)
         elif code == STOPASYNC:
             self.value = StopAsyncIteration()
-            return RAISE
+            code = RAISE
+        else:
+            self.value = sg.value
+        sg.value = None
         return code
 
     def unqueue(self) -> None:
-        for sg in self.order:
-            lock(sg.c.lock)
-            sg.c.dequeue(sg)
-            unlock(sg.c.lock)
+        order = self.order
+        for i in range(len(order)):
+            sg: Chanop = order[i]
+            c = sg.c
+            lock(c.lock)
+            c.dequeue(sg)
+            unlock(c.lock)
             sg.sel = None
-
-    def pollorder(self) -> list[Chanop]:
-        """The cases in a uniformly random order (Fisher and Yates)."""
-        out = list(self.order)
-        i = len(out) - 1
-        while i > 0:
-            j = cheaprandn(i + 1)
-            out[i], out[j] = out[j], out[i]
-            i -= 1
-        return out
 
 
 def sellock(order: list[Chanop]) -> None:
     """Lock every channel once; `order` is sorted by channel."""
     last = None
-    for sg in order:
+    for i in range(len(order)):
+        sg: Chanop = order[i]
         if sg.c is not last:
-            lock(sg.c.lock)
-        last = sg.c
+            last = sg.c
+            lock(last.lock)
 
 
 def selunlock(order: list[Chanop]) -> None:
     last = None
-    for sg in order:
+    for i in range(len(order)):
+        sg: Chanop = order[i]
         if sg.c is not last:
-            unlock(sg.c.lock)
-        last = sg.c
+            last = sg.c
+            unlock(last.lock)
 
 
-@cython.locals(sg=Chanop)
-def _address(sg: Chanop) -> int:
-    return sg.c.seq
-
-
-@cython.locals(op=Chanop, self=Select)
+@cython.locals(sg=Chanop, self=Select, cases=tuple, order=list)
 def select(*ops: Chanop | None, default: bool = False) -> Select:
     """Do one of several channel operations; await it: (index, value).
 
@@ -109,35 +150,61 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
     Raises TypeError for what is no channel operation, RuntimeError for one that
     was used before.
     """
-    for i, op in enumerate(ops):
-        if op is not None and not isinstance(op, Chanop):
+    cases = ops
+    order = []
+    for i in range(len(cases)):
+        op = cases[i]
+        if op is None:
+            continue
+        if not isinstance(op, Chanop):
+            untake(order)
             raise TypeError(
                 f"select case {i} must be a channel operation such as ch.recv() or None, "
                 f"not {type(op).__name__}"
             )
-    for i, op in enumerate(ops):
-        if op is not None:
-            takecase(op, i)
-    self = Select.__new__(Select)
-    if not cython.compiled:
-        self.__init__()  # type: ignore[misc]
-    self.cases = ops
+        takecase(op, i, order)
+    self = newselect()
+    self.cases = cases
+    self.order = order
     self.hasdefault = bool(default)
-    self.order = sorted((op for op in ops if op is not None), key=_address)
-    for op in self.order:
-        setsel(op, self)
     return self
 
 
-def takecase(op: Chanop, index: int) -> None:
-    """Mark op as used by a select, at this index of it."""
+def newselect() -> Select:
+    op = poolget()
+    if op is None:
+        op = Select.__new__(Select)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+    return op
+
+
+def takecase(op: Chanop, index: int, order: list[Chanop]) -> None:
+    """Mark op as used by a select, at this index of it, and put it in lock order."""
     if op.used or op.state != OPNEW:
+        untake(order)
         raise RuntimeError(
             f"select case {index} was used already: an op is used once, make a new one"
         )
     op.used = True
     op.index = index
+    order.append(op)
+    i = len(order) - 1
+    while i > 0:
+        sg: Chanop = order[i - 1]
+        if sg.c.seq <= op.c.seq:
+            break
+        order[i] = sg
+        i -= 1
+    order[i] = op
 
 
-def setsel(op: Chanop, sel: Select) -> None:
-    op.sel = sel
+def untake(order: list[Chanop]) -> None:
+    """A bad case came: the ops before it are as they were."""
+    for i in range(len(order)):
+        sg: Chanop = order[i]
+        sg.used = False
+
+
+install_slots(Select)
+poolops(Select)
