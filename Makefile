@@ -27,11 +27,11 @@ test: $(VENV)/.installed $(VENV_FT)/.installed
 		native:$(VENV)/bin/python pure:$(VENV)/bin/python -- $(ARGS)
 
 bench: $(VENV)/.bench $(VENV_FT)/.bench
-	$(VENV)/bin/python bench/run.py
 	@if [ -s $(STATE)/freethreaded ]; then \
-		echo $(VENV_FT)/bin/python bench/run.py; $(VENV_FT)/bin/python bench/run.py; \
+		set -x; $(VENV)/bin/python bench/run.py --python $(VENV)/bin/python $(VENV_FT)/bin/python; \
 	else \
 		echo "NOT MEASURED: there is no free-threaded Python" >&2; \
+		$(VENV)/bin/python bench/run.py; \
 	fi
 
 lint: $(VENV_LINT)/.installed
