@@ -11,18 +11,11 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
-from .runtime.boot import (
-    go,
-    lock_os_thread,
-    num_cpu,
-    num_goroutine,
-    run,
-    set_max_threads,
-    unlock_os_thread,
-)
+from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.gmp import G as Goroutine
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
+from .runtime.osthread import lock_os_thread, set_max_threads, unlock_os_thread
 from .runtime.park import Cancelled, gosched
 from .runtime.proc import goexit
 from .runtime.select import select

@@ -241,7 +241,9 @@ cdef class Poller:
 
 cdef object newosproc(object fn, object arg, str name):
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    threading.Thread(target=fn, args=(arg,), name=name, daemon=True).start()
+    thread = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 cdef object getident():

@@ -385,9 +385,11 @@ class Poller:
         os.close(self.evfd)
 
 
-def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> None:
+def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    threading.Thread(target=fn, args=(arg,), name=name, daemon=True).start()
+    thread = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 getident = threading.get_ident

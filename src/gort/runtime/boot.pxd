@@ -2,14 +2,15 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, nanotime,
-                                newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
+                                noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
-from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
+from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
 from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
 from .netpoll cimport np
 from .park cimport interrupt
 from .proc cimport gcount, mstart, newproc
 from .sysmon cimport sysmon
+from .template cimport jointemplate, openhandoff
 from .world cimport procresize
 
 @cython.locals(pp=P, i=int64_t)
@@ -24,8 +25,6 @@ cpdef void exitrun()
 cpdef void interruptmain(object exc)
 @cython.locals(mp=M)
 cpdef void interrupted(object exc)
-@cython.locals(mp=M, gp=G)
-cdef object lockos(int n)
 @cython.locals(shard=Shard)
 cdef void resetall()
 @cython.locals(gp=G)

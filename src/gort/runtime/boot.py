@@ -41,12 +41,13 @@ if not cython.compiled:
         store,
         unlock,
     )
-    from .gmp import Pidle, sched
+    from .gmp import Pidle, checkmcount, sched
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release
     from .netpoll import np
     from .park import interrupt
     from .proc import gcount, mstart, newproc
     from .sysmon import sysmon
+    from .template import jointemplate, openhandoff
     from .world import procresize
 
 _boot = threading.Lock()
@@ -89,6 +90,7 @@ def defaultprocs() -> int:
 def schedinit(procs: int) -> None:
     """Everything that must stand before the first goroutine."""
     resetall()
+    openhandoff()
     np.pds.clear()
     _panics.clear()
     sched.signals.clear()
@@ -115,6 +117,7 @@ def resetall() -> None:
     sched.nmidlelocked = 0
     sched.mcount = 0
     sched.mnext = 1
+    sched.nmsys = 1
     sched.allm = set()
     sched.runqhead = None
     sched.runqtail = None
@@ -157,7 +160,10 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     m0.ism0 = threading.current_thread() is threading.main_thread()
     sched.m0 = m0
     sched.allm.add(m0)
+    lock(sched.lock)
     sched.mcount = 1
+    checkmcount()
+    unlock(sched.lock)
     store(sched.up, 1)
     monitor = threading.Thread(
         target=monitor_main, args=(tracens,), name="gort-sysmon", daemon=True
@@ -187,6 +193,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
             restore()
         if monitor.ident is not None:
             monitor.join()
+        jointemplate()
         sched.poller.close()
     sched.m0 = None
     sched.maing = None
@@ -368,47 +375,6 @@ def runsmain(gp: G) -> bool:
     """Whether main's Python code is what the handler interrupted, on this thread."""
     mp: M = getm()
     return mp is not None and mp.curg is gp and gp.status in ("running", "syscall")
-
-
-def lock_os_thread() -> None:
-    """Lock the calling goroutine to its thread: it runs there only, and nothing
-    else does. Nests; a goroutine that ends locked takes its thread along.
-    Raises RuntimeError outside a goroutine."""
-    lockos(1)
-
-
-def unlock_os_thread() -> None:
-    """Undo one lock_os_thread. Without one it does nothing."""
-    lockos(-1)
-
-
-def lockos(n: int) -> Any:
-    mp: M = getm()
-    gp = mp.curg if mp is not None else None
-    if gp is None:
-        raise RuntimeError("lock_os_thread: not in a goroutine")
-    if n < 0 and gp.lockcount == 0:
-        return None
-    gp.lockcount += n
-    if gp.lockcount > 0:
-        gp.lockedm = mp
-        mp.lockedg = gp
-    else:
-        gp.lockedm = None
-        mp.lockedg = None
-    return None
-
-
-def set_max_threads(n: int) -> int:
-    """Set the limit of threads the runtime may use; the previous one. Past it the
-    program dies, as in Go. TypeError or ValueError for what is no int above 0."""
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"set_max_threads wants an int, not {type(n).__name__}")
-    if not 0 < n < 1 << 31:
-        raise ValueError(f"set_max_threads wants a number above 0, not {n}")
-    old: int = sched.maxmcount
-    sched.maxmcount = n
-    return old
 
 
 def num_goroutine() -> int:

@@ -136,6 +136,7 @@ cdef class Sched:
     cdef int64_t mcount
     cdef int64_t mnext
     cdef int64_t maxmcount
+    cdef int64_t nmsys
     cdef set allm
     cdef G runqhead
     cdef G runqtail
@@ -183,6 +184,7 @@ cpdef str describe(G gp)
 cdef G newg(object coro, int64_t goid)
 cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
+cdef void checkmcount() noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
 @cython.locals(shard=Shard)
 cdef void allgadd(G gp)

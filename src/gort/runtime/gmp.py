@@ -341,7 +341,8 @@ class Shard:
 
 class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
-    Ms and Ps, and the counts beside them; atomics say otherwise.
+    Ms and Ps, and the counts beside them; atomics say otherwise. nmsys counts
+    the threads that are not in mcount: sysmon and the template thread.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
     it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
@@ -366,6 +367,7 @@ class Sched:
         "mcount",
         "mnext",
         "maxmcount",
+        "nmsys",
         "allm",
         "runqhead",
         "runqtail",
@@ -423,7 +425,7 @@ class Sched:
             self.pidle = self.midle = self.runqhead = self.runqtail = None
             self.poller = self.m0 = self.maing = self.mstart = self.fatal = None
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
-            self.stopwait = self.starttime = self.drainstart = 0
+            self.nmsys = self.stopwait = self.starttime = self.drainstart = 0
         self.maxmcount = 10000
         self.allp = []
         self.allm = set()
@@ -453,6 +455,16 @@ def fatal(msg: str) -> None:
     sys.stderr.write(msg + "\n")
     sys.stderr.flush()
     os._exit(2)
+
+
+def checkmcount() -> None:
+    """Die when there are more threads than allowed; sched.lock is held."""
+    if sched.mcount + sched.nmsys > sched.maxmcount:
+        unlock(sched.lock)
+        fatal(
+            f"runtime: program exceeds {sched.maxmcount}-thread limit\n"
+            "fatal error: thread exhaustion"
+        )
 
 
 def newg(coro: object, goid: int) -> G:

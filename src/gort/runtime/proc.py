@@ -65,8 +65,8 @@ if not cython.compiled:
         acquirep,
         claim,
         gcstopm,
-        handoffp,
         interrupted,
+        lockedexit,
         mexit,
         netpollbreak,
         nudge,
@@ -489,12 +489,9 @@ def goexit0(mp: M, code: int) -> bool:
     pp = claim(mp)
     if pp is None:
         mp.p = None
-        return mp.gen == load(sched.gen)
-    if locked and not mp.ism0:
-        # Go's rule: a goroutine that ends while locked takes its thread along.
-        handoffp(releasep(mp))
-        return False
-    return True
+        if mp.gen != load(sched.gen):
+            return False
+    return not locked or lockedexit(mp)
 
 
 def wakejoiners(mp: M, op: Join) -> None:
