@@ -200,19 +200,20 @@ def test_a_foreign_thread_does_not_spread_its_affinity() -> None:
     full = set(os.sched_getaffinity(0))
 
     async def main() -> None:
-        arrived: gort.Chan = gort.chan(8)
+        arrived: gort.Chan = gort.chan()
         release = threading.Event()
         gs: list[gort.Goroutine] = []
 
         def foreign() -> None:
             narrow()
-            gs.extend(gort.go(affinity, arrived, release) for _ in range(4))
+            for _ in range(8):
+                # Each keeps its thread, so that the next one needs a new one.
+                gs.append(gort.go(affinity, arrived, release))
+                gort.wait(arrived.recv())
 
         thread = threading.Thread(target=foreign)
         thread.start()
         await gort.syscall(thread.join)
-        for _ in gs:
-            await arrived.recv()
         release.set()
         for g in gs:
             assert await g == full

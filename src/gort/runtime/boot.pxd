@@ -5,10 +5,11 @@ from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, loa
                                 noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
 from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
-from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
+from .machine cimport acquirep, netpollbreak, pidleget, pidleput
+from .main cimport mainstart
 from .netpoll cimport np
 from .park cimport interrupt
-from .proc cimport gcount, mstart, newproc
+from .proc cimport gcount, mstart, newmain, newproc
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff
 from .world cimport procresize

@@ -15,7 +15,9 @@ from typing import Any
 import cython
 
 from .debug import debugint, parsedebugvars
+from .exithook import openhooks
 from .gmp import G, M, P
+from .inittask import inorder
 from .park import Cancelled, cancelall, wakewaiters
 from .proc import checkmain
 from .sysmon import DeadlockError
@@ -42,10 +44,11 @@ if not cython.compiled:
         unlock,
     )
     from .gmp import Pidle, checkmcount, sched
-    from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release
+    from .machine import acquirep, netpollbreak, pidleget, pidleput
+    from .main import mainstart
     from .netpoll import np
     from .park import interrupt
-    from .proc import gcount, mstart, newproc
+    from .proc import gcount, mstart, newmain, newproc
     from .sysmon import sysmon
     from .template import jointemplate, openhandoff
     from .world import procresize
@@ -63,9 +66,11 @@ def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
     on a free-threaded interpreter and 1 where there is a GIL. When main
     returns, what still runs is cancelled. Works on any thread and again and
     again; raises RuntimeError while another run is up in this process,
-    DeadlockError when all goroutines are asleep for good.
+    DeadlockError when all goroutines are asleep for good. Init tasks (gort.init)
+    run before main, exit hooks (gort.at_exit) after it.
     """
     checkmain(main)
+    inorder()  # a cycle of init tasks is an error before anything starts
     n = defaultprocs() if procs is None else checkprocs(procs)
     if n == 0:
         raise ValueError("procs must be at least 1")
@@ -155,7 +160,8 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     if getm() is not None:
         raise RuntimeError("gort.run was called inside a goroutine: use gort.go")
     schedinit(procs)
-    tracens = debugint(parsedebugvars(), "schedtrace") * 1_000_000
+    debug = parsedebugvars()
+    tracens = debugint(debug, "schedtrace") * 1_000_000
     m0 = M(0, load(sched.gen))
     m0.ism0 = threading.current_thread() is threading.main_thread()
     sched.m0 = m0
@@ -179,9 +185,8 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         unlock(sched.lock)
         setm(m0)
         acquirep(m0, pp)
-        release(m0, pp)  # newproc is called from user code
-        gp = newproc(main, args, {})
-        claim(m0)
+        gp = newmain(main, args, m0)
+        mainstart(gp, m0, debugint(debug, "inittrace") != 0, sched.starttime)
         mstart(m0)
         teardown()
     finally:
@@ -195,6 +200,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
             monitor.join()
         jointemplate()
         sched.poller.close()
+        openhooks()
     sched.m0 = None
     sched.maing = None
     return outcome(gp)

@@ -167,6 +167,7 @@ cdef class Sched:
     cdef object describe
     cdef object interrupted
     cdef list signals
+    cdef object mainstage
     cdef object mainexit
     cdef object drained
     cdef object abandon

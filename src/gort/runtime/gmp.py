@@ -345,8 +345,8 @@ class Sched:
     the threads that are not in mcount: sysmon and the template thread.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
-    abandon, deadlocked and describe are functions of upper floors,
+    it there. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
+    drained, abandon, deadlocked and describe are functions of upper floors,
     handed in at boot.
     """
 
@@ -398,6 +398,7 @@ class Sched:
         "describe",
         "interrupted",
         "signals",
+        "mainstage",
         "mainexit",
         "drained",
         "abandon",
@@ -423,7 +424,7 @@ class Sched:
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
-            self.poller = self.m0 = self.maing = self.mstart = self.fatal = None
+            self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
             self.nmsys = self.stopwait = self.starttime = self.drainstart = 0
         self.maxmcount = 10000

@@ -62,6 +62,10 @@ cdef class Join(Op):
 
 @cython.locals(mp=M, pp=P, gp=G)
 cdef G newproc(object fn, tuple args, dict kwargs)
+@cython.locals(gp=G)
+cdef G newmain(object fn, tuple args, M m0)
+@cython.locals(gp=G)
+cdef G newproc1(object fn, tuple args, dict kwargs)
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
 @cython.locals(gp=G)
