@@ -95,6 +95,7 @@ cdef class Poller:
 
 cdef object newosproc(object fn, object arg, str name)
 cdef object checksignals()
+cdef void immortal(object o)
 cdef object getident()
 cdef object callsite_of(slot code, int32_t lasti)
 cdef void asyncgen_hooks(object firstiter, object finalizer)

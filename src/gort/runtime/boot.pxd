@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, nanotime,
                                 noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
+from .fork cimport Atfork, atfork
 from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
@@ -27,7 +28,7 @@ cpdef void interruptmain(object exc)
 @cython.locals(mp=M)
 cpdef void interrupted(object exc)
 @cython.locals(shard=Shard)
-cdef void resetall()
+cpdef void resetall()
 @cython.locals(gp=G)
 cpdef void panic(G gp)
 cdef bint pending(G gp)

@@ -43,6 +43,7 @@ if not cython.compiled:
         store,
         unlock,
     )
+    from .fork import atfork
     from .gmp import Pidle, checkmcount, sched
     from .machine import acquirep, netpollbreak, pidleget, pidleput
     from .main import mainstart
@@ -53,7 +54,6 @@ if not cython.compiled:
     from .template import jointemplate, openhandoff
     from .world import procresize
 
-_boot = threading.Lock()
 _panics: list[BaseException] = []
 
 
@@ -74,12 +74,12 @@ def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
     n = defaultprocs() if procs is None else checkprocs(procs)
     if n == 0:
         raise ValueError("procs must be at least 1")
-    if not _boot.acquire(blocking=False):
+    if not cas(sched.booted, 0, 1):
         raise RuntimeError("a gort runtime is up already: one runs at a time in a process")
     try:
         return rt0_go(main, args, n)
     finally:
-        _boot.release()
+        store(sched.booted, 0)
 
 
 def defaultprocs() -> int:
@@ -178,7 +178,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     gp = None
     try:
         if m0.ism0:
-            restore = siginit()
+            restore = atfork.restore = siginit()
         monitor.start()
         lock(sched.lock)
         pp = pidleget()
@@ -194,6 +194,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         store(sched.exiting, 1)
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
+        atfork.restore = None
         if restore is not None:
             restore()
         if monitor.ident is not None:
@@ -418,6 +419,7 @@ def schedstats() -> dict[str, int]:
     }
 
 
+atfork.reset = resetall
 sched.mainexit = mainexit
 sched.drained = drained
 sched.abandon = abandon

@@ -122,6 +122,7 @@ cdef class Shard:
 cdef class Sched:
     cdef mutex lock
     cdef atomic gen
+    cdef atomic booted
     cdef atomic up
     cdef atomic goidgen
     cdef list allp
@@ -172,6 +173,7 @@ cdef class Sched:
     cdef object drained
     cdef object abandon
     cdef object deadlocked
+    cdef object childexit
     cdef object fatal
     cdef int64_t starttime
     cdef int64_t drainstart

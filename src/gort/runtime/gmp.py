@@ -346,13 +346,14 @@ class Sched:
 
     signals holds what a signal handler has for main, until an M or sysmon takes
     it there. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
-    drained, abandon, deadlocked and describe are functions of upper floors,
+    drained, abandon, deadlocked, childexit and describe are functions of upper floors,
     handed in at boot.
     """
 
     __slots__ = (
         "lock",
         "gen",
+        "booted",
         "up",
         "goidgen",
         "allp",
@@ -403,6 +404,7 @@ class Sched:
         "drained",
         "abandon",
         "deadlocked",
+        "childexit",
         "fatal",
         "starttime",
         "drainstart",
@@ -418,7 +420,7 @@ class Sched:
             self.sysmonnote = note()
             self.exitnote = note()
             for name in (
-                "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
+                "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "threadwaiters deadcheck nsteals nthreads"
             ).split():
@@ -433,7 +435,7 @@ class Sched:
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
         self.signals: list[BaseException] = []
-        self.mainexit = self.drained = self.abandon = self.deadlocked = None
+        self.mainexit = self.drained = self.abandon = self.deadlocked = self.childexit = None
         self.describe = describe
 
 

@@ -466,6 +466,8 @@ def goexit0(mp: M, code: int) -> bool:
     """
     gp = mp.curg
     value = slotswap(mp.result, None)
+    if mp.gen != load(sched.gen) and getm() is None:
+        sched.childexit(code, value)
     if code == RAISE and isinstance(value, Goexit):
         code = RETURN
         value = None

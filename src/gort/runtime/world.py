@@ -64,8 +64,8 @@ def stoptheworld() -> P | None:
         lock(sched.lock)
         left = sched.stopwait
         unlock(sched.lock)
-        if left == 0:
-            return pp
+        if left == 0 or load(sched.exiting) != 0:
+            return pp  # a runtime that goes down stops by itself
         # Go's retry: a P may have come out to user code since we looked.
         notesleep(sched.stopnote, 100_000)
 
@@ -85,6 +85,9 @@ def starttheworld(mine: P | None) -> None:
     """Undo stoptheworld: Ps with work get an M, the others idle."""
     lock(sched.lock)
     store(sched.gcwaiting, 0)
+    if load(sched.exiting) != 0:
+        unlock(sched.lock)
+        return
     runnable: list[P] = []
     for pp in sched.allp[: load(sched.nprocs)]:
         if pp is mine:
