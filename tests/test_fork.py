@@ -192,11 +192,14 @@ async def main():
     g = gort.go(pingpong, 100)
     if {where!r} == 'main':
         code = await forks()
+        if os.getpid() != parent:
+            return
     else:
         code = await gort.go(forks if {where!r} == 'goroutine' else plain)
     await g
     show('status', code)
 
+parent = os.getpid()
 atexit.register(show, 'atexit')
 gort.run(main, procs=2)
 show('end')
