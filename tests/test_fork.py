@@ -319,6 +319,12 @@ async def parked(ch):
     finally:
         show('finally', os.getpid() == parent)
 
+async def sleeps():
+    try:
+        await gort.sleep(1000)
+    finally:
+        show('finally', os.getpid() == parent)
+
 async def agen():
     try:
         yield 1
@@ -345,13 +351,17 @@ def thread(codes):
 async def main():
     ch = gort.chan()
     gs = [gort.go(parked, ch) for _ in range(3)] + [gort.go(iterates, ch)]
+    gs.append(gort.go(sleeps))
     while any(g.status != 'waiting' for g in gs):
         await gort.gosched()
-    gs.append(gort.go(parked, ch))
+    late = gort.chan()
+    gs.append(gort.go(parked, late))  # has not started yet
     if HOW == 'exit':
         pid = os.fork()
         if pid == 0:
-            del gs, ch
+            del gs, ch, late
+            import gc
+            gc.collect()
             sys.exit(0)
         codes = [status(pid)]
     else:
@@ -360,16 +370,21 @@ async def main():
         t.start()
         await gort.syscall(t.join)
     assert codes == [0]
-    for _ in gs:
+    gs[4].cancel()
+    await late.send(None)
+    for _ in range(4):
         await ch.send(None)
     for g in gs:
-        await g
+        try:
+            await g
+        except gort.Cancelled:
+            pass
 
 gort.run(main)
 """
     for how in "'exit'", "'thread'":
         got = output(tmp_path, text.replace("HOW", how))
-        assert sorted(got) == ["agen True"] + ["finally True"] * 4
+        assert sorted(got) == ["agen True"] + ["finally True"] * 5
 
 
 def test_poller_and_signals(tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
     returns, what still runs is cancelled. Works on any thread and again and
     again; raises RuntimeError while another run is up in this process,
     DeadlockError when all goroutines are asleep for good. Init tasks (gort.init)
-    run before main, exit hooks (gort.at_exit) after it.
+    run before main, exit hooks (gort.at_exit) after it. A process that forks
+    meanwhile has no runtime in the child, which may call run again; a goroutine
+    that forked goes on there, and the child exits when it ends.
     """
     checkmain(main)
     inorder()  # a cycle of init tasks is an error before anything starts

@@ -82,7 +82,8 @@ def preempttake(pp: P) -> None:
 
 
 def starttheworld(mine: P | None) -> None:
-    """Undo stoptheworld: Ps with work get an M, the others idle."""
+    """Undo stoptheworld: Ps with work get an M, the others idle. A runtime that goes
+    down stays as it is."""
     lock(sched.lock)
     store(sched.gcwaiting, 0)
     if load(sched.exiting) != 0:
@@ -168,10 +169,11 @@ def gomaxprocs(n: int | None = None) -> int:
         unlock(sched.worldsema)
         return old
     mine = stoptheworld()
-    if mine is not None and procid(mine) >= want:
-        # The caller's P dies: go on with the first one, which is stopped.
-        mine = takefirst(mine)
-    procresize(want)
+    if load(sched.exiting) == 0:
+        if mine is not None and procid(mine) >= want:
+            # The caller's P dies: go on with the first one, which is stopped.
+            mine = takefirst(mine)
+        procresize(want)
     starttheworld(mine)
     unlock(sched.worldsema)
     return old
