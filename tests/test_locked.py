@@ -107,6 +107,77 @@ def test_locked_goroutine_that_exits(procs: int) -> None:
     gort.run(main, procs=procs)
 
 
+def test_m0_is_wedged(procs: int) -> None:
+    """m0 cannot end, as run returns on it; a goroutine that ends while locked to it
+    leaves it to nobody. On any thread, not only Python's main one."""
+
+    async def locked() -> int:
+        gort.lock_os_thread()
+        return threading.get_ident()
+
+    async def ident() -> int:
+        await gort.gosched()
+        return threading.get_ident()
+
+    async def main(here: int) -> None:
+        on_m0 = False
+        while not on_m0:
+            on_m0 = await gort.go(locked) == here
+            await gort.gosched()
+        for _ in range(50):
+            assert await gort.go(ident) != here
+        assert threading.get_ident() != here
+
+    def run() -> None:
+        results.append(gort.run(main, threading.get_ident(), procs=procs))
+
+    results: list[None] = []
+    run()
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert results == [None, None]
+
+
+def test_main_that_ends_locked(procs: int) -> None:
+    async def main() -> int:
+        gort.lock_os_thread()
+        await gort.sleep(0.001)
+        return 3
+
+    async def goexits() -> None:
+        gort.lock_os_thread()
+        gort.goexit()
+
+    for _ in range(3):
+        assert gort.run(main, procs=procs) == 3
+        assert gort.run(goexits, procs=procs) is None
+
+
+def test_locked_thread_ends_though_its_p_was_taken(procs: int) -> None:
+    """A goroutine that ends in user code without a P: its thread ends all the same."""
+
+    async def locked(spins: list[int], seen: list[int]) -> threading.Thread:
+        gort.lock_os_thread()
+        spins.append(1)
+        while not seen:  # no op: with one P, main sees `spins` on ours
+            pass
+        return threading.current_thread()
+
+    async def main() -> None:
+        gort.lock_os_thread()  # so that nobody else runs on m0
+        spins: list[int] = []
+        seen: list[int] = []
+        g = gort.go(locked, spins, seen)
+        while not spins:
+            await gort.gosched()
+        seen.append(1)
+        thread = await g
+        await gort.syscall(thread.join)
+
+    gort.run(main, procs=procs)
+
+
 def test_two_locked_talk(procs: int) -> None:
     async def pong(a: gort.Chan, b: gort.Chan) -> None:
         gort.lock_os_thread()

@@ -11,18 +11,13 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
-from .runtime.boot import (
-    go,
-    lock_os_thread,
-    num_cpu,
-    num_goroutine,
-    run,
-    set_max_threads,
-    unlock_os_thread,
-)
+from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
+from .runtime.exithook import at_exit
 from .runtime.gmp import G as Goroutine
+from .runtime.inittask import init
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
+from .runtime.osthread import lock_os_thread, set_max_threads, unlock_os_thread
 from .runtime.park import Cancelled, gosched
 from .runtime.proc import goexit
 from .runtime.select import select
@@ -43,6 +38,7 @@ __all__ = [
     "Goroutine",
     "WouldBlock",
     "after",
+    "at_exit",
     "blocking",
     "chan",
     "current",
@@ -50,6 +46,7 @@ __all__ = [
     "goexit",
     "gomaxprocs",
     "gosched",
+    "init",
     "lock_os_thread",
     "notify_closing",
     "num_cpu",

@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from typing import (
     Any,
     Final,
@@ -23,6 +23,7 @@ __all__ = [
     "Goroutine",
     "WouldBlock",
     "after",
+    "at_exit",
     "blocking",
     "chan",
     "current",
@@ -30,6 +31,7 @@ __all__ = [
     "goexit",
     "gomaxprocs",
     "gosched",
+    "init",
     "lock_os_thread",
     "notify_closing",
     "num_cpu",
@@ -53,6 +55,8 @@ _P = ParamSpec("_P")
 _Ts = TypeVarTuple("_Ts")
 
 _Status = Literal["idle", "runnable", "running", "syscall", "waiting", "dead"]
+
+_Inits = Callable[[], object] | Iterable[Callable[[], object]]
 
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
@@ -119,6 +123,13 @@ def go(
 ) -> Goroutine[_T]: ...
 @overload
 def go(fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Goroutine[_T]: ...
+def at_exit(fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Callable[_P, _T]: ...
+@overload
+def init(fn: Callable[[], _T], /, *, after: _Inits = ()) -> Callable[[], _T]: ...
+@overload
+def init(
+    fn: None = None, /, *, after: _Inits = ()
+) -> Callable[[Callable[[], _T]], Callable[[], _T]]: ...
 def current() -> Goroutine[Any] | None: ...
 def goexit() -> NoReturn: ...
 def num_goroutine() -> int: ...

@@ -11,6 +11,7 @@
 #include <Python.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stddef.h>
@@ -91,11 +92,30 @@ gort_futex(int32_t *addr, int op, int32_t val, const struct timespec *ts)
 }
 
 /* ---- mutex ----------------------------------------------------------------
- * 0 free, 1 held, 2 held and waited for. The slow path lets the GIL (or the
- * attachment) go before it waits, so that a holder that lost it can go on. */
+ * 0 free, else the process's mark with 1 for held, 2 for held and waited for.
+ * The slow path lets the GIL (or the attachment) go before it waits, so that a
+ * holder that lost it can go on. A word with another mark is as good as free: its
+ * holder is a thread of the process that this one was forked from. */
 typedef struct {
     int32_t v;
 } gort_mutex;
+
+static int32_t gort_held; /* getpid() << 2 | 1; each extension module has one */
+#define gort_waited (gort_held + 1)
+#define gort_foreign(v) (((v) ^ gort_held) & ~3)
+
+static void
+gort_mark(void)
+{
+    gort_held = (int32_t)((uint32_t)getpid() << 2 | 1);
+}
+
+static void __attribute__((constructor))
+gort_mark_init(void)
+{
+    gort_mark();
+    pthread_atfork(NULL, NULL, gort_mark);
+}
 
 #if defined(__x86_64__) || defined(__i386__)
 #define gort_pause() __builtin_ia32_pause()
@@ -110,26 +130,30 @@ gort_lock_slow(gort_mutex *m)
 #ifdef Py_GIL_DISABLED
     for (int i = 0; i < 64; i++) {
         int32_t zero = 0;
-        if (__atomic_compare_exchange_n(&m->v, &zero, 1, 0, __ATOMIC_ACQUIRE,
+        if (__atomic_compare_exchange_n(&m->v, &zero, gort_held, 0, __ATOMIC_ACQUIRE,
                                         __ATOMIC_RELAXED))
             return;
         gort_pause();
     }
     if (ts)
         PyEval_SaveThread();
-    while (__atomic_exchange_n(&m->v, 2, __ATOMIC_ACQUIRE) != 0)
-        gort_futex(&m->v, FUTEX_WAIT, 2, NULL);
+    for (;;) {
+        int32_t old = __atomic_exchange_n(&m->v, gort_waited, __ATOMIC_ACQUIRE);
+        if (old == 0 || gort_foreign(old))
+            break;
+        gort_futex(&m->v, FUTEX_WAIT, gort_waited, NULL);
+    }
     if (ts)
         PyEval_RestoreThread(ts);
 #else
     /* The word changes only under the GIL; only the wait itself is without. */
-    while (m->v != 0) {
-        m->v = 2;
+    while (m->v != 0 && !gort_foreign(m->v)) {
+        m->v = gort_waited;
         PyEval_SaveThread();
-        gort_futex(&m->v, FUTEX_WAIT, 2, NULL);
+        gort_futex(&m->v, FUTEX_WAIT, gort_waited, NULL);
         PyEval_RestoreThread(ts);
     }
-    m->v = 2;
+    m->v = gort_waited;
 #endif
 }
 
@@ -138,12 +162,12 @@ gort_lock_(gort_mutex *m)
 {
 #ifdef Py_GIL_DISABLED
     int32_t zero = 0;
-    if (gort_likely(__atomic_compare_exchange_n(&m->v, &zero, 1, 0, __ATOMIC_ACQUIRE,
+    if (gort_likely(__atomic_compare_exchange_n(&m->v, &zero, gort_held, 0, __ATOMIC_ACQUIRE,
                                                 __ATOMIC_RELAXED)))
         return;
 #else
     if (gort_likely(m->v == 0)) {
-        m->v = 1;
+        m->v = gort_held;
         return;
     }
 #endif
@@ -154,10 +178,10 @@ static inline void
 gort_unlock_(gort_mutex *m)
 {
 #ifdef Py_GIL_DISABLED
-    if (gort_likely(__atomic_exchange_n(&m->v, 0, __ATOMIC_RELEASE) == 1))
+    if (gort_likely(__atomic_exchange_n(&m->v, 0, __ATOMIC_RELEASE) == gort_held))
         return;
 #else
-    if (gort_likely(m->v == 1)) {
+    if (gort_likely(m->v == gort_held)) {
         m->v = 0;
         return;
     }

@@ -119,6 +119,7 @@ cdef bint ismainthread()
 cdef int64_t nforeign()
 cdef int64_t address(object o) noexcept
 cdef object checksignals()
+cdef void immortal(object o)
 cdef object getident()
 cdef object callsite_of(slot code, int32_t lasti)
 cdef void asyncgen_hooks(object firstiter, object finalizer)

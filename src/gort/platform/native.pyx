@@ -276,6 +276,11 @@ cdef object getident():
     return threading.get_ident()
 
 
+cdef void immortal(object o):
+    """Never drop o, also not when the interpreter ends."""
+    Py_INCREF(o)
+
+
 cdef object checksignals():
     """Run pending Python signal handlers (main thread only); what one raised, or None."""
     try:

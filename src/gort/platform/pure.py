@@ -77,33 +77,73 @@ def fence() -> None:
         pass
 
 
-mutex = threading.Lock
+_pid = os.getpid()
 
 
-def lock(m: Any) -> None:
-    m.acquire()
+def _afterfork() -> None:
+    global _word, _pid
+    _word = threading.Lock()
+    _pid = os.getpid()
 
 
-def unlock(m: Any) -> None:
-    m.release()
+os.register_at_fork(after_in_child=_afterfork)
+
+
+def _renew(x: Any) -> None:
+    """x was made before a fork: the thread that holds it may not exist here."""
+    with _word:
+        if x.pid != _pid:
+            x.renew()
+            x.pid = _pid
+
+
+class mutex:
+    """A lock. One that was held when the process forked is free in the child."""
+
+    __slots__ = ("raw", "pid")
+
+    def __init__(self) -> None:
+        self.pid = _pid
+        self.renew()
+
+    def renew(self) -> None:
+        self.raw = threading.Lock()
+
+
+def lock(m: mutex) -> None:
+    if m.pid != _pid:
+        _renew(m)
+    m.raw.acquire()
+
+
+def unlock(m: mutex) -> None:
+    m.raw.release()
 
 
 class note:
     """One-shot sleep and wakeup; an interrupt makes the sleeper look at signals."""
 
-    __slots__ = ("cond", "key")
+    __slots__ = ("cond", "key", "pid")
 
     def __init__(self) -> None:
-        self.cond = threading.Condition(threading.Lock())
+        self.pid = _pid
         self.key = 0
+        self.renew()
+
+    def renew(self) -> None:
+        self.cond = threading.Condition(threading.Lock())
 
 
 def noteclear(n: note) -> None:
+    if n.pid != _pid:
+        _renew(n)
     with n.cond:
         n.key = 0
 
 
 def notewakeup(n: note) -> None:
+    if n.pid != _pid:
+        _renew(n)
     with n.cond:
         n.key = 1
         n.cond.notify()
@@ -117,6 +157,8 @@ def noteinterrupt(n: note) -> None:
 
 
 def notesleep(n: note, ns: int) -> bool:
+    if n.pid != _pid:
+        _renew(n)
     with n.cond:
         if n.key == 0:
             n.cond.wait(None if ns < 0 else ns / 1e9)
@@ -396,7 +438,9 @@ class Poller:
 
     def close(self) -> None:
         self.ep.close()
-        os.close(self.evfd)
+        if self.evfd >= 0:
+            os.close(self.evfd)
+        self.evfd = -1
 
 
 def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:
@@ -420,6 +464,19 @@ address = id
 
 
 getident = threading.get_ident
+
+
+def immortal(o: Any) -> None:
+    """Never drop o, also not when the interpreter ends."""
+    try:
+        from ctypes import py_object, pythonapi
+    except ImportError:
+        _kept.append(o)
+    else:
+        pythonapi.Py_IncRef(py_object(o))
+
+
+_kept: list[Any] = []
 
 
 def checksignals() -> BaseException | None:

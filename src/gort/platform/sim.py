@@ -38,6 +38,7 @@ from .pure import (
     gocall,
     gogo,
     gothrow,
+    immortal,
     install_slots,
     poolget,
     poolops,

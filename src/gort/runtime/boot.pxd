@@ -1,15 +1,18 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, ismainthread, load, lock, nanotime, newosproc,
-                                newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
+from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, ismainthread, load, lock,
+                                nanotime, newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
-from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
-from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
+from .fork cimport Atfork, atfork
+from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
+from .machine cimport acquirep, netpollbreak, pidleget, pidleput
+from .main cimport mainstart
 from .netpoll cimport np
 from .park cimport interrupt
-from .proc cimport gcount, mstart, newproc
+from .proc cimport gcount, mstart, newmain, newproc
 from .sysmon cimport sysmon
+from .template cimport jointemplate, openhandoff
 from .world cimport procresize
 
 @cython.locals(pp=P, i=int64_t)
@@ -24,10 +27,8 @@ cpdef void exitrun()
 cpdef void interruptmain(object exc)
 @cython.locals(mp=M)
 cpdef void interrupted(object exc)
-@cython.locals(mp=M, gp=G)
-cdef object lockos(int n)
 @cython.locals(shard=Shard)
-cdef void resetall()
+cpdef void resetall()
 @cython.locals(gp=G)
 cpdef void panic(G gp)
 cdef bint pending(G gp)

@@ -15,7 +15,9 @@ from typing import Any
 import cython
 
 from .debug import debugint, parsedebugvars
+from .exithook import openhooks
 from .gmp import G, M, P
+from .inittask import inorder
 from .park import Cancelled, cancelall, wakewaiters
 from .proc import checkmain
 from .sysmon import DeadlockError
@@ -43,15 +45,17 @@ if not cython.compiled:
         store,
         unlock,
     )
-    from .gmp import Pidle, sched
-    from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release
+    from .fork import atfork
+    from .gmp import Pidle, checkmcount, sched
+    from .machine import acquirep, netpollbreak, pidleget, pidleput
+    from .main import mainstart
     from .netpoll import np
     from .park import interrupt
-    from .proc import gcount, mstart, newproc
+    from .proc import gcount, mstart, newmain, newproc
     from .sysmon import sysmon
+    from .template import jointemplate, openhandoff
     from .world import procresize
 
-_boot = threading.Lock()
 _panics: list[BaseException] = []
 
 
@@ -64,18 +68,22 @@ def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
     on a free-threaded interpreter and 1 where there is a GIL. When main
     returns, what still runs is cancelled. Works on any thread and again and
     again; raises RuntimeError while another run is up in this process,
-    DeadlockError when all goroutines are asleep for good.
+    DeadlockError when all goroutines are asleep for good. Init tasks (gort.init)
+    run before main, exit hooks (gort.at_exit) after it. A process that forks
+    meanwhile has no runtime in the child, which may call run again; a goroutine
+    that forked goes on there, and the child exits when it ends.
     """
     checkmain(main)
+    inorder()  # a cycle of init tasks is an error before anything starts
     n = defaultprocs() if procs is None else checkprocs(procs)
     if n == 0:
         raise ValueError("procs must be at least 1")
-    if not _boot.acquire(blocking=False):
+    if not cas(sched.booted, 0, 1):
         raise RuntimeError("a gort runtime is up already: one runs at a time in a process")
     try:
         return rt0_go(main, args, n)
     finally:
-        _boot.release()
+        store(sched.booted, 0)
 
 
 def defaultprocs() -> int:
@@ -91,6 +99,7 @@ def defaultprocs() -> int:
 def schedinit(procs: int) -> None:
     """Everything that must stand before the first goroutine."""
     resetall()
+    openhandoff()
     np.pds.clear()
     _panics.clear()
     sched.signals.clear()
@@ -117,6 +126,7 @@ def resetall() -> None:
     sched.nmidlelocked = 0
     sched.mcount = 0
     sched.mnext = 1
+    sched.nmsys = 1
     sched.allm = set()
     sched.runqhead = None
     sched.runqtail = None
@@ -154,28 +164,31 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     if getm() is not None:
         raise RuntimeError("gort.run was called inside a goroutine: use gort.go")
     schedinit(procs)
-    tracens = debugint(parsedebugvars(), "schedtrace") * 1_000_000
+    debug = parsedebugvars()
+    tracens = debugint(debug, "schedtrace") * 1_000_000
     m0 = M(0, load(sched.gen))
     m0.ism0 = ismainthread()
     sched.m0 = m0
     sched.allm.add(m0)
+    lock(sched.lock)
     sched.mcount = 1
+    checkmcount()
+    unlock(sched.lock)
     store(sched.up, 1)
     monitor = None
     restore = None
     gp = None
     try:
         if m0.ism0:
-            restore = siginit()
+            restore = atfork.restore = siginit()
         monitor = newosproc(monitor_main, tracens, "gort-sysmon")
         lock(sched.lock)
         pp = pidleget()
         unlock(sched.lock)
         setm(m0)
         acquirep(m0, pp)
-        release(m0, pp)  # newproc is called from user code
-        gp = newproc(main, args, {})
-        claim(m0)
+        gp = newmain(main, args, m0)
+        mainstart(gp, m0, debugint(debug, "inittrace") != 0, sched.starttime)
         mstart(m0)
         teardown()
     finally:
@@ -183,11 +196,14 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         store(sched.exiting, 1)
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
+        atfork.restore = None
         if restore is not None:
             restore()
         if monitor is not None:
             monitor.join()
+        jointemplate()
         sched.poller.close()
+        openhooks()
     sched.m0 = None
     sched.maing = None
     return outcome(gp)
@@ -370,47 +386,6 @@ def runsmain(gp: G) -> bool:
     return mp is not None and mp.curg is gp and gp.status in ("running", "syscall")
 
 
-def lock_os_thread() -> None:
-    """Lock the calling goroutine to its thread: it runs there only, and nothing
-    else does. Nests; a goroutine that ends locked takes its thread along.
-    Raises RuntimeError outside a goroutine."""
-    lockos(1)
-
-
-def unlock_os_thread() -> None:
-    """Undo one lock_os_thread. Without one it does nothing."""
-    lockos(-1)
-
-
-def lockos(n: int) -> Any:
-    mp: M = getm()
-    gp = mp.curg if mp is not None else None
-    if gp is None:
-        raise RuntimeError("lock_os_thread: not in a goroutine")
-    if n < 0 and gp.lockcount == 0:
-        return None
-    gp.lockcount += n
-    if gp.lockcount > 0:
-        gp.lockedm = mp
-        mp.lockedg = gp
-    else:
-        gp.lockedm = None
-        mp.lockedg = None
-    return None
-
-
-def set_max_threads(n: int) -> int:
-    """Set the limit of threads the runtime may use; the previous one. Past it the
-    program dies, as in Go. TypeError or ValueError for what is no int above 0."""
-    if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"set_max_threads wants an int, not {type(n).__name__}")
-    if not 0 < n < 1 << 31:
-        raise ValueError(f"set_max_threads wants a number above 0, not {n}")
-    old: int = sched.maxmcount
-    sched.maxmcount = n
-    return old
-
-
 def num_goroutine() -> int:
     """How many goroutines exist."""
     return gcount()
@@ -446,6 +421,7 @@ def schedstats() -> dict[str, int]:
     }
 
 
+atfork.reset = resetall
 sched.mainexit = mainexit
 sched.drained = drained
 sched.abandon = abandon

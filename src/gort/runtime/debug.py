@@ -43,7 +43,7 @@ def traceline() -> str:
     queues = [runqlen(sched.allp[i]) for i in range(n)]
     line = (
         f"SCHED {ms}ms: gomaxprocs={n} idleprocs={load(sched.npidle)} "
-        f"threads={sched.mcount + 1} spinningthreads={load(sched.nmspinning)} "
+        f"threads={sched.mcount + sched.nmsys} spinningthreads={load(sched.nmspinning)} "
         f"needspinning={load(sched.needspinning)} idlethreads={sched.nmidle} "
         f"runqueue={load(sched.runqsize)} [{' '.join(map(str, queues))}]"
     )

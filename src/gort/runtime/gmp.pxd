@@ -122,6 +122,7 @@ cdef class Shard:
 cdef class Sched:
     cdef mutex lock
     cdef atomic gen
+    cdef atomic booted
     cdef atomic up
     cdef atomic goidgen
     cdef list allp
@@ -136,6 +137,7 @@ cdef class Sched:
     cdef int64_t mcount
     cdef int64_t mnext
     cdef int64_t maxmcount
+    cdef int64_t nmsys
     cdef set allm
     cdef G runqhead
     cdef G runqtail
@@ -166,10 +168,12 @@ cdef class Sched:
     cdef object describe
     cdef object interrupted
     cdef list signals
+    cdef object mainstage
     cdef object mainexit
     cdef object drained
     cdef object abandon
     cdef object deadlocked
+    cdef object childexit
     cdef object fatal
     cdef int64_t starttime
     cdef int64_t drainstart
@@ -183,6 +187,7 @@ cpdef str describe(G gp)
 cdef G newg(object coro, int64_t goid)
 cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
+cdef void checkmcount() noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
 @cython.locals(shard=Shard)
 cdef void allgadd(G gp) noexcept

@@ -341,17 +341,19 @@ class Shard:
 
 class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
-    Ms and Ps, and the counts beside them; atomics say otherwise.
+    Ms and Ps, and the counts beside them; atomics say otherwise. nmsys counts
+    the threads that are not in mcount: sysmon and the template thread.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
-    abandon, deadlocked and describe are functions of upper floors,
+    it there. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
+    drained, abandon, deadlocked, childexit and describe are functions of upper floors,
     handed in at boot.
     """
 
     __slots__ = (
         "lock",
         "gen",
+        "booted",
         "up",
         "goidgen",
         "allp",
@@ -366,6 +368,7 @@ class Sched:
         "mcount",
         "mnext",
         "maxmcount",
+        "nmsys",
         "allm",
         "runqhead",
         "runqtail",
@@ -396,10 +399,12 @@ class Sched:
         "describe",
         "interrupted",
         "signals",
+        "mainstage",
         "mainexit",
         "drained",
         "abandon",
         "deadlocked",
+        "childexit",
         "fatal",
         "starttime",
         "drainstart",
@@ -415,22 +420,22 @@ class Sched:
             self.sysmonnote = note()
             self.exitnote = note()
             for name in (
-                "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
+                "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "threadwaiters deadcheck nsteals nthreads"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
-            self.poller = self.m0 = self.maing = self.mstart = self.fatal = None
+            self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
-            self.stopwait = self.starttime = self.drainstart = 0
+            self.nmsys = self.stopwait = self.starttime = self.drainstart = 0
         self.maxmcount = 10000
         self.allp = []
         self.allm = set()
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
         self.signals: list[BaseException] = []
-        self.mainexit = self.drained = self.abandon = self.deadlocked = None
+        self.mainexit = self.drained = self.abandon = self.deadlocked = self.childexit = None
         self.describe = describe
 
 
@@ -453,6 +458,16 @@ def fatal(msg: str) -> None:
     sys.stderr.write(msg + "\n")
     sys.stderr.flush()
     os._exit(2)
+
+
+def checkmcount() -> None:
+    """Die when there are more threads than allowed; sched.lock is held."""
+    if sched.mcount + sched.nmsys > sched.maxmcount:
+        unlock(sched.lock)
+        fatal(
+            f"runtime: program exceeds {sched.maxmcount}-thread limit\n"
+            "fatal error: thread exhaustion"
+        )
 
 
 def newg(coro: object, goid: int) -> G:

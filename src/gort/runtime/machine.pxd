@@ -1,12 +1,13 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (add, cas, getm, load, lock, newosproc, note,
+from ..platform.native cimport (add, cas, getm, load, lock, note,
                                 noteclear, noteinterrupt, notesleep, notewakeup, setm, store, store_rel, swap,
                                 unlock)
 from .gmp cimport (G, M, P, PMSHIFT, PSTATE, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched,
-                   fatal, sched, throw)
+                   checkmcount, sched, throw)
 from .runq cimport runqempty
+from .template cimport altered, handm, newm1
 
 @cython.locals(pp=P)
 cdef P claim(M mp)
@@ -37,6 +38,7 @@ cdef void wakep(P pp) noexcept
 cdef void handoffp(P pp)
 @cython.locals(mp=M, pp=P)
 cdef bint stoplockedm(M mp)
+cdef bint lockedexit(M mp)
 @cython.locals(lm=M, pp=P)
 cdef bint startlockedm(M mp, G gp)
 cdef void wakenetpoller(int64_t when)

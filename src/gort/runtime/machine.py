@@ -31,7 +31,6 @@ if not cython.compiled:
         cas,
         load,
         lock,
-        newosproc,
         noteclear,
         noteinterrupt,
         notesleep,
@@ -42,8 +41,9 @@ if not cython.compiled:
         swap,
         unlock,
     )
-    from .gmp import PSTATE, Pgcstop, Pidle, fatal, sched, throw
+    from .gmp import PSTATE, Pgcstop, Pidle, checkmcount, sched, throw
     from .runq import runqempty
+    from .template import altered, handm, newm1
 
 
 def stale(mp: M) -> bool:
@@ -250,14 +250,12 @@ def startm(pp: P, spinning: bool, locked: bool) -> None:
 
 
 def newm(pp: P, spinning: bool, locked: bool) -> None:
-    """Start a thread that runs pp; sched.lock is held, and released meanwhile."""
+    """Start a thread that runs pp; sched.lock is held, and released meanwhile.
+
+    Where the calling thread may be altered, another one starts it (template.py).
+    """
     sched.mcount += 1
-    if sched.mcount > sched.maxmcount:
-        unlock(sched.lock)
-        fatal(
-            f"runtime: program exceeds {sched.maxmcount}-thread limit\n"
-            "fatal error: thread exhaustion"
-        )
+    checkmcount()
     id = sched.mnext
     sched.mnext += 1
     unlock(sched.lock)
@@ -266,13 +264,8 @@ def newm(pp: P, spinning: bool, locked: bool) -> None:
     mp.nextp = pp
     add(sched.nthreads, 1)
     sched.allm.add(mp)
-    try:
-        newosproc(sched.mstart, mp, f"gort-m{id}")
-    except RuntimeError as exc:
-        fatal(
-            f"runtime: failed to create new OS thread (have {sched.mcount - 1} already): {exc}\n"
-            "fatal error: newosproc"
-        )
+    if not altered() or not handm(mp):
+        newm1(mp)
     if locked:
         lock(sched.lock)
 
@@ -379,6 +372,25 @@ def stoplockedm(mp: M) -> bool:
         return False
     acquirep(mp, pp)
     return True
+
+
+def lockedexit(mp: M) -> bool:
+    """A goroutine ended while locked: so does its thread, with what it has become.
+
+    m0 cannot end, since run returns on it; as in Go it is wedged, and runs
+    nothing any more. Always False: mp is to end, m0 with the runtime.
+    """
+    if mp.p is not None:
+        handoffp(releasep(mp))
+    if mp is not sched.m0:
+        return False
+    lock(sched.lock)
+    sched.nmidlelocked += 1
+    checkdead()
+    unlock(sched.lock)
+    while load(sched.exiting) == 0:
+        mwait(mp)
+    return False
 
 
 def startlockedm(mp: M, gp: G) -> bool:

@@ -144,7 +144,10 @@ class Op(Awaitable):
         gp = mp.curg if mp is not None else None
         if gp is None:
             return self.fail(
-                RuntimeError("await of a gort op outside the runtime: call it under gort.run(main)")
+                RuntimeError(
+                    "await of a gort op outside the runtime: call it under gort.run(main); "
+                    "in a forked child no runtime is up"
+                )
             )
         if self.state == OPNEW:
             return self.begin(mp, gp)

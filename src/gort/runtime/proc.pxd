@@ -8,7 +8,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncg
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    newg, sched, throw)
-from .machine cimport (acquirep, claim, gcstopm, handoffp, interrupted, mexit, netpollbreak, nudge, pidleget,
+from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
                        pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport netpoll, readylist
@@ -62,6 +62,10 @@ cdef class Join(Op):
 
 @cython.locals(mp=M, pp=P, gp=G)
 cdef G newproc(object fn, tuple args, dict kwargs)
+@cython.locals(gp=G)
+cdef G newmain(object fn, tuple args, M m0)
+@cython.locals(gp=G)
+cdef G newproc1(object fn, tuple args, dict kwargs)
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
 @cython.locals(gp=G)

@@ -65,8 +65,8 @@ if not cython.compiled:
         acquirep,
         claim,
         gcstopm,
-        handoffp,
         interrupted,
+        lockedexit,
         mexit,
         netpollbreak,
         nudge,
@@ -106,7 +106,9 @@ def mstart(mp: M) -> None:
         pp = mp.nextp
         mp.nextp = None
         acquirep(mp, pp)
-    schedule(mp)
+    # m0 comes with main, so that nobody else can take it first.
+    if mp.curg is None or execute(mp):
+        schedule(mp)
     asyncgen_hooks(hooks.firstiter, hooks.finalizer)
     mexit(mp)
 
@@ -378,6 +380,13 @@ def execute(mp: M) -> bool:
             code = gogo(gp.coro, gp.ctx, mp.result)
         while code == YIELD and mp.action == ANONE:
             code = gothrow(gp.coro, foreignawait(mp), gp.ctx, mp.result)
+        if code != YIELD and gp is sched.maing:
+            code = sched.mainstage(gp, mp, code)
+            if code == YIELD:
+                pp = claim(mp)
+                if pp is None:
+                    return goschedimpl(mp, gp, ALOSTP)
+                continue
         if code != YIELD:
             gp = None
             return goexit0(mp, code)
@@ -457,6 +466,8 @@ def goexit0(mp: M, code: int) -> bool:
     """
     gp = mp.curg
     value = slotswap(mp.result, None)
+    if mp.gen != load(sched.gen) and getm() is None:
+        sched.childexit(code, value)
     if code == RAISE and isinstance(value, Goexit):
         code = RETURN
         value = None
@@ -489,12 +500,9 @@ def goexit0(mp: M, code: int) -> bool:
     pp = claim(mp)
     if pp is None:
         mp.p = None
-        return mp.gen == load(sched.gen)
-    if locked and not mp.ism0:
-        # Go's rule: a goroutine that ends while locked takes its thread along.
-        handoffp(releasep(mp))
-        return False
-    return True
+        if mp.gen != load(sched.gen):
+            return False
+    return not locked or lockedexit(mp)
 
 
 def wakejoiners(mp: M, op: Join) -> None:
@@ -592,15 +600,7 @@ def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     """Make a goroutine of fn(*args, **kwargs) and queue it; from any thread."""
     if load(sched.up) == 0:
         raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
-    plain = not iscoroutinefunction(fn)
-    if plain:
-        checkcallable(fn)
-        gp = newg((fn, args, kwargs), 0)
-        gp.plain = True
-    else:
-        gp = newg(fn(*args, **kwargs), 0)
-    copycontext(gp.ctx)
-    callsite(gp.callcode, gp.calllasti)
+    gp = newproc1(fn, args, kwargs)
     mp: M = getm()
     pp = None
     if mp is not None:
@@ -610,13 +610,37 @@ def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     gp.goid = nextgoid(pp)
     if load(sched.draining) != 0:
         store(gp.cancelreq, 1)
-    if sched.maing is None:
-        sched.maing = gp  # before another M can run it to its end
     store_rel(gp.status_, Grunnable)
     allgadd(gp)
     ready(gp, pp, True)
     if pp is not None:
         release(mp, pp)
+    return gp
+
+
+def newmain(fn: Callable[..., Any], args: tuple[Any, ...], m0: M) -> G:
+    """Goroutine 1. It is not queued but bound to m0, whose P is claimed: nobody else
+    can run it to its end before the booting thread goes on."""
+    gp = newproc1(fn, args, {})
+    gp.goid = nextgoid(m0.p)
+    store_rel(gp.status_, Grunnable)
+    allgadd(gp)
+    m0.curg = gp
+    sched.maing = gp
+    return gp
+
+
+def newproc1(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
+    """A goroutine that nobody knows of; calls no user code but a coroutine function."""
+    plain = not iscoroutinefunction(fn)
+    if plain:
+        checkcallable(fn)
+        gp = newg((fn, args, kwargs), 0)
+        gp.plain = True
+    else:
+        gp = newg(fn(*args, **kwargs), 0)
+    copycontext(gp.ctx)
+    callsite(gp.callcode, gp.calllasti)
     return gp
 
 

@@ -30,7 +30,7 @@ if not cython.compiled:
         store_rel,
     )
     from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
-    from .machine import handoffp, reclaim, release, stale
+    from .machine import claim, handoffp, release, stale
     from .park import cancelexc, wakewaiter
     from .proc import join
 
@@ -47,7 +47,8 @@ def exitsyscall(mp: M) -> bool:
     pp = mp.p
     if pp is not None and cas(pp.status, mp.sysword, mp.userword):
         return True
-    pp = reclaim(mp)
+    # Not reclaim: fn may have entered the runtime, and left the P as of user code.
+    pp = claim(mp)
     if pp is None:
         return False
     release(mp, pp)
@@ -71,7 +72,10 @@ class Syscall(Op):
         mp: M = getm()
         if mp is None or mp.curg is None:
             return self.fail(
-                RuntimeError("await of a gort op outside the runtime: call it under gort.run(main)")
+                RuntimeError(
+                    "await of a gort op outside the runtime: call it under gort.run(main); "
+                    "in a forked child no runtime is up"
+                )
             )
         if self.state == OPYIELDED:
             self.state = OPDONE
@@ -83,7 +87,7 @@ class Syscall(Op):
             return self.fail(cancelexc(mp.curg))
         entersyscall(mp)
         code = self.call(mp)
-        if exitsyscall(mp):
+        if exitsyscall(mp) or getm() is None:  # None: fn forked, and this is the child
             self.state = OPDONE
             return code
         if stale(mp):

@@ -8,6 +8,7 @@ from .machine cimport handoffp, netpollbreak, startm, wakep
 from .netpoll cimport netpoll, readylist
 from .proc cimport checktimersnop
 from .runq cimport runqempty
+from .template cimport Handoff, closehandoff, handoff, startpending
 
 @cython.locals(delay=int64_t, idle=int64_t, now=int64_t, nexttrace=int64_t, tracens=int64_t,
                lastpoll=int64_t)

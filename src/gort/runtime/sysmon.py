@@ -16,6 +16,7 @@ if not cython.compiled:
     from ..platform import (
         SIGNALTICK,
         cas,
+        getident,
         load,
         lock,
         nanotime,
@@ -32,6 +33,7 @@ if not cython.compiled:
     from .netpoll import netpoll, readylist
     from .proc import checktimersnop
     from .runq import runqempty
+    from .template import closehandoff, handoff, startpending
 
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
@@ -44,6 +46,7 @@ class DeadlockError(RuntimeError):
 
 def sysmon(tracens: int) -> None:
     """The monitor's loop; tracens: nanoseconds between schedtrace lines, or 0."""
+    handoff.sysmonident = getident()
     idle = 0
     delay = 0
     nexttrace = nanotime() + tracens if tracens else 0
@@ -61,6 +64,8 @@ def sysmon(tracens: int) -> None:
             nexttrace = now + tracens
         if sched.signals:
             sched.interrupted(None)
+        if handoff.newm is not None and not handoff.have:
+            startpending()
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
@@ -82,6 +87,7 @@ def sysmon(tracens: int) -> None:
             idle += 1
         if load(sched.draining) != 0 and now - sched.drainstart > _GRACE:
             sched.abandon()
+    closehandoff()
 
 
 def retake(now: int) -> int:

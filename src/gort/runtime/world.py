@@ -64,8 +64,8 @@ def stoptheworld() -> P | None:
         lock(sched.lock)
         left = sched.stopwait
         unlock(sched.lock)
-        if left == 0:
-            return pp
+        if left == 0 or load(sched.exiting) != 0:
+            return pp  # a runtime that goes down stops by itself
         # Go's retry: a P may have come out to user code since we looked.
         notesleep(sched.stopnote, 100_000)
 
@@ -82,9 +82,13 @@ def preempttake(pp: P) -> None:
 
 
 def starttheworld(mine: P | None) -> None:
-    """Undo stoptheworld: Ps with work get an M, the others idle."""
+    """Undo stoptheworld: Ps with work get an M, the others idle. A runtime that goes
+    down stays as it is."""
     lock(sched.lock)
     store(sched.gcwaiting, 0)
+    if load(sched.exiting) != 0:
+        unlock(sched.lock)
+        return
     runnable: list[P] = []
     for pp in sched.allp[: load(sched.nprocs)]:
         if pp is mine:
@@ -165,10 +169,11 @@ def gomaxprocs(n: int | None = None) -> int:
         unlock(sched.worldsema)
         return old
     mine = stoptheworld()
-    if mine is not None and procid(mine) >= want:
-        # The caller's P dies: go on with the first one, which is stopped.
-        mine = takefirst(mine)
-    procresize(want)
+    if load(sched.exiting) == 0:
+        if mine is not None and procid(mine) >= want:
+            # The caller's P dies: go on with the first one, which is stopped.
+            mine = takefirst(mine)
+        procresize(want)
     starttheworld(mine)
     unlock(sched.worldsema)
     return old
