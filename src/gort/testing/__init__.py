@@ -141,11 +141,9 @@ def chain(gp: Any) -> Iterable[Any]:
 
 def reset(sim: Any) -> None:
     """The next run finds nothing of one that was cut off."""
-    boot = sim.runtime.boot
-    if boot._boot.locked():
-        boot._boot.release()
     sched = sim.runtime.gmp.sched
     sched.up.v = 0
+    sched.booted.v = 0
     for name in ("lock", "worldsema"):
         m = getattr(sched, name)
         m.holder = None
