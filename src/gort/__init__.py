@@ -22,6 +22,7 @@ from .runtime.boot import (
 )
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.gmp import G as Goroutine
+from .runtime.group import Group, group
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
 from .runtime.park import Cancelled, gosched
 from .runtime.proc import goexit
@@ -29,6 +30,7 @@ from .runtime.select import select
 from .runtime.syscall import blocking, syscall, wait
 from .runtime.sysmon import DeadlockError
 from .runtime.ticks import after, tick
+from .runtime.timeout import shield, timeout
 from .runtime.timers import sleep
 from .runtime.traceback import current, stack
 from .runtime.world import gomaxprocs
@@ -41,6 +43,7 @@ __all__ = [
     "ChanClosed",
     "DeadlockError",
     "Goroutine",
+    "Group",
     "WouldBlock",
     "after",
     "blocking",
@@ -50,6 +53,7 @@ __all__ = [
     "goexit",
     "gomaxprocs",
     "gosched",
+    "group",
     "lock_os_thread",
     "notify_closing",
     "num_cpu",
@@ -57,10 +61,12 @@ __all__ = [
     "run",
     "select",
     "set_max_threads",
+    "shield",
     "sleep",
     "stack",
     "syscall",
     "tick",
+    "timeout",
     "unlock_os_thread",
     "wait",
     "wait_readable",

@@ -7,6 +7,7 @@ from typing import (
     NoReturn,
     ParamSpec,
     Protocol,
+    Self,
     TypeVar,
     TypeVarTuple,
     final,
@@ -21,6 +22,7 @@ __all__ = [
     "ChanClosed",
     "DeadlockError",
     "Goroutine",
+    "Group",
     "WouldBlock",
     "after",
     "blocking",
@@ -30,6 +32,7 @@ __all__ = [
     "goexit",
     "gomaxprocs",
     "gosched",
+    "group",
     "lock_os_thread",
     "notify_closing",
     "num_cpu",
@@ -37,10 +40,12 @@ __all__ = [
     "run",
     "select",
     "set_max_threads",
+    "shield",
     "sleep",
     "stack",
     "syscall",
     "tick",
+    "timeout",
     "unlock_os_thread",
     "wait",
     "wait_readable",
@@ -73,6 +78,33 @@ class _ChanOp(_WaitOp[_T_co]):
 class _Blocking:
     def __aenter__(self) -> _Op[None]: ...
     def __aexit__(self, *exc: object) -> _Op[None]: ...
+
+class _Scope:
+    def expired(self) -> bool: ...
+    def __aenter__(self) -> _Op[Self]: ...
+
+@final
+class _Timeout(_Scope):
+    def __aexit__(self, *exc: object) -> _Op[Literal[False]]: ...
+
+@final
+class _Shield(_Scope):
+    def __aexit__(self, *exc: object) -> _Op[bool]: ...
+
+@final
+class Group:
+    def __init__(self, limit: int | None = None) -> None: ...
+    @overload
+    def go(
+        self, fn: Callable[_P, Coroutine[Any, Any, _T]], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Goroutine[_T]: ...
+    @overload
+    def go(
+        self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Goroutine[_T]: ...
+    def cancel(self) -> None: ...
+    def __aenter__(self) -> _Op[Self]: ...
+    def __aexit__(self, *exc: object) -> _Op[bool]: ...
 
 class Cancelled(BaseException): ...
 class ChanClosed(Exception): ...
@@ -138,6 +170,9 @@ def chan(capacity: int = 0) -> Chan[Any]: ...
 def select(*ops: _ChanOp[Any] | None, default: bool = False) -> _WaitOp[tuple[int, Any]]: ...
 def syscall(fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _Op[_T]: ...
 def blocking() -> _Blocking: ...
+def group(limit: int | None = None) -> Group: ...
+def timeout(seconds: float) -> _Timeout: ...
+def shield(seconds: float | None = None) -> _Shield: ...
 def wait(op: _WaitOp[_T] | Goroutine[_T], timeout: float | None = None) -> _T: ...
 def wait_readable(fd: int | _HasFileno) -> _WaitOp[None]: ...
 def wait_writable(fd: int | _HasFileno) -> _WaitOp[None]: ...

@@ -4,10 +4,10 @@ from libc.stdint cimport int64_t
 from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, nanotime,
                                 newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
-from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
+from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
 from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
 from .netpoll cimport np
-from .park cimport interrupt
+from .park cimport throwinto
 from .proc cimport gcount, mstart, newproc
 from .sysmon cimport sysmon
 from .world cimport procresize
