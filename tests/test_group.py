@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -821,6 +823,49 @@ def test_left_in_another_goroutine(procs: int) -> None:
         child = await gort.go(enters, gort.group())
         with pytest.raises(gort.Cancelled):
             await child
+
+    gort.run(main, procs=procs)
+
+
+def test_failure_in_a_group_that_nobody_waits_for_is_a_panic(procs: int) -> None:
+    async def fails(ch: gort.Chan) -> None:
+        try:
+            await ch.recv()
+        finally:
+            raise Boom("orphan")
+
+    async def enters(grp: gort.Group, ch: gort.Chan) -> None:
+        await grp.__aenter__()
+        await until_waiting(grp.go(fails, ch))
+
+    async def main() -> None:
+        await gort.go(enters, gort.group(), gort.chan())
+        await forever()
+
+    with pytest.raises(Boom, match="orphan"):
+        gort.run(main, procs=procs)
+
+
+def test_context_manager_functions(procs: int) -> None:
+    """Scopes in an asynccontextmanager, and on an exit stack."""
+
+    @contextlib.asynccontextmanager
+    async def both() -> AsyncIterator[gort.Group]:
+        async with gort.timeout(0.005), gort.group() as grp:
+            yield grp
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError):
+            async with both() as grp:
+                grp.go(forever)
+                await forever()
+        with pytest.raises(TimeoutError):
+            async with contextlib.AsyncExitStack() as stack:
+                await stack.enter_async_context(gort.timeout(0.005))
+                grp = await stack.enter_async_context(gort.group())
+                grp.go(forever)
+        await gort.gosched()
+        assert gort.num_goroutine() == 1
 
     gort.run(main, procs=procs)
 

@@ -40,7 +40,7 @@ if not cython.compiled:
     from .machine import claim, release
     from .park import opready, win
     from .proc import borncancelled, endidle, newproc1, nextgoid, start, startidle
-    from .scope import SLEFT, SNEW, Enterscope, cancelscope, enter, leavescope, startleave
+    from .scope import SLEFT, SNEW, Enterscope, cancelscope, enter, leavescope, ownerof, startleave
 
 _INF = float("inf")
 
@@ -210,7 +210,8 @@ def groupdone(gp: G) -> None:
     grp: Group = gp.group
     gp.group = None
     exc = gp.result if gp.outcome == RAISE else None
-    if exc is not None and not isinstance(exc, Cancelled):
+    # Of a group that was left without waiting a failure is a panic, as any other's.
+    if exc is not None and not isinstance(exc, Cancelled) and ownerof(grp) is not None:
         gp.retrieved = True
         addnote(exc, gp)
         adderror(grp, exc)
@@ -364,7 +365,12 @@ class Groupexit(Awaitable):
         unlock(grp.glock)
         cancelscope(grp)
         self.value = leavescope(grp, None)
-        return RAISE if isinstance(self.value, BaseException) else RETURN
+        if not isinstance(self.value, BaseException):
+            return RETURN
+        if grp.errors:
+            self.value.__cause__ = failed(grp.errors)
+            grp.errors = []
+        return RAISE
 
 
 def group(limit: int | None = None) -> Group:

@@ -166,7 +166,8 @@ def checktimers(pp: P, now: int, mine: P) -> int:
         unlock(pp.timerlock)
         if item is not None:
             fire(item, now, mine)
-        item = trimmed = None
+        item = None
+        del trimmed  # not under the lock
         when = load(pp.minwhen)
     return when
 
