@@ -7,7 +7,7 @@ from .gmp cimport G, M, P, Sched, sched
 from .machine cimport claim, release
 from .park cimport Op, opready, win
 from .proc cimport borncancelled, endidle, newproc1, nextgoid, start, startidle
-from .scope cimport (SLEFT, SNEW, Enterscope, Scope, cancelscope, enter, leavescope, ownerof, startleave)
+from .scope cimport (SLEFT, SNEW, Enterscope, Scope, cancelmembers, cancelscope, enter, leavescope, ownerof, startleave)
 
 cdef class Group(Scope):
     cdef mutex glock

@@ -40,7 +40,17 @@ if not cython.compiled:
     from .machine import claim, release
     from .park import opready, win
     from .proc import borncancelled, endidle, newproc1, nextgoid, start, startidle
-    from .scope import SLEFT, SNEW, Enterscope, cancelscope, enter, leavescope, ownerof, startleave
+    from .scope import (
+        SLEFT,
+        SNEW,
+        Enterscope,
+        cancelmembers,
+        cancelscope,
+        enter,
+        leavescope,
+        ownerof,
+        startleave,
+    )
 
 _INF = float("inf")
 
@@ -363,8 +373,8 @@ class Groupexit(Awaitable):
         lock(grp.glock)
         grp.closed = True
         unlock(grp.glock)
-        cancelscope(grp)
         self.value = leavescope(grp, None)
+        cancelmembers(grp)
         if not isinstance(self.value, BaseException):
             return RETURN
         if grp.errors:

@@ -54,8 +54,9 @@ cdef bint startleave(Scope sc)
 cdef bint unlink(Scope sc, G gp)
 @cython.locals(mp=M, gp=G, owner=G, inorder=bint)
 cdef object leavescope(Scope sc, object exc)
-@cython.locals(child=G)
 cpdef void orphaned(Scope sc)
+@cython.locals(child=G)
+cdef void cancelmembers(Scope sc)
 
 cdef class Enterscope(Awaitable):
     cdef Scope sc

@@ -333,10 +333,15 @@ def orphaned(sc: Scope) -> None:
         sc.g = None
         unlock(sc.lock)
         deltimer(sc)
-        for child in sc.members():
-            mark(child)
-            spread(child)
+        cancelmembers(sc)
         sc = sc.parent
+
+
+def cancelmembers(sc: Scope) -> None:
+    """Cancel a group's children alone: nobody is in its block any more."""
+    for child in sc.members():
+        mark(child)
+        spread(child)
 
 
 def delay(seconds: Any, what: str) -> float:
