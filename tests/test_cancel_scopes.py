@@ -564,7 +564,11 @@ def test_shutdown_pierces_shields_in_the_end() -> None:
         async def child(ready):
             async with gort.shield(), gort.group() as grp:
                 ready.close()
-                grp.go(gort.sleep, 3600)
+                try:
+                    await gort.sleep(3600)
+                except gort.Cancelled:
+                    print("pierced")
+                    grp.go(gort.sleep, 3600)
 
         async def main():
             ready = gort.chan()
@@ -586,7 +590,7 @@ def test_shutdown_pierces_shields_in_the_end() -> None:
         timeout=50,
         check=False,
     )
-    assert done.stdout == "down\n" and done.stderr == ""
+    assert done.stdout == "pierced\ndown\n" and done.stderr == ""
 
 
 def test_panic_behind_a_shield() -> None:

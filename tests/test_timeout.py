@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -339,23 +340,29 @@ def test_a_stopped_timer_hides_no_deadlock(procs: int) -> None:
         gort.run(main, procs=procs)
 
 
-def test_a_stopped_timer_that_was_polled_for_hides_no_deadlock() -> None:
-    """Another M sleeps until the deadline when the block is left."""
+def test_a_stopped_timer_below_a_live_one_hides_no_deadlock(procs: int) -> None:
+    async def main() -> None:
+        g = gort.go(gort.sleep, 0.01)
+        while g.status != "waiting":
+            await gort.gosched()
+        async with gort.timeout(3600):
+            pass
+        await g
+        await forever()
 
-    async def echo(ch: gort.Chan) -> None:
-        for _ in range(20):
-            await gort.sleep(0.001)
-            await ch.send(1)
-        await ch.recv()
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main, procs=procs)
+
+
+def test_a_stopped_timer_that_was_polled_for_hides_no_deadlock() -> None:
+    """Another M has had the time to go to sleep until the deadline, in epoll, when the
+    block is left."""
 
     async def main() -> None:
-        ch = gort.chan()
-        g = gort.go(echo, ch)
-        for _ in range(20):
+        for _ in range(3):
             async with gort.timeout(3600):
-                await ch.recv()
+                time.sleep(0.02)
         await forever()
-        assert g
 
     with pytest.raises(gort.DeadlockError):
         gort.run(main, procs=4)
