@@ -15,6 +15,7 @@ from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.exithook import at_exit
 from .runtime.gmp import G as Goroutine
+from .runtime.group import Group, group
 from .runtime.inittask import init
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
 from .runtime.osthread import lock_os_thread, set_max_threads, unlock_os_thread
@@ -24,6 +25,7 @@ from .runtime.select import select
 from .runtime.syscall import blocking, syscall, wait
 from .runtime.sysmon import DeadlockError
 from .runtime.ticks import after, tick
+from .runtime.timeout import shield, timeout
 from .runtime.timers import sleep
 from .runtime.traceback import current, stack
 from .runtime.world import gomaxprocs
@@ -36,6 +38,7 @@ __all__ = [
     "ChanClosed",
     "DeadlockError",
     "Goroutine",
+    "Group",
     "WouldBlock",
     "after",
     "at_exit",
@@ -46,6 +49,7 @@ __all__ = [
     "goexit",
     "gomaxprocs",
     "gosched",
+    "group",
     "init",
     "lock_os_thread",
     "notify_closing",
@@ -54,10 +58,12 @@ __all__ = [
     "run",
     "select",
     "set_max_threads",
+    "shield",
     "sleep",
     "stack",
     "syscall",
     "tick",
+    "timeout",
     "unlock_os_thread",
     "wait",
     "wait_readable",

@@ -99,6 +99,7 @@ cdef class Heap:
     cdef int64_t seq
     cdef int64_t minwhen(self) noexcept
     cdef void push(self, int64_t when, object item)
+    cdef object peek(self)
     cdef object pop(self)
 
 cdef struct Entry:

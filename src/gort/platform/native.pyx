@@ -150,6 +150,9 @@ cdef class Heap:
             i = parent
         self.items[i] = e
 
+    cdef object peek(self):
+        return <object>self.items[0].item
+
     cdef object pop(self):
         cdef Entry* a = self.items
         cdef Entry last

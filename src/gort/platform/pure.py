@@ -370,6 +370,9 @@ class Heap:
         self.seq += 1
         heapq.heappush(self.items, (when, self.seq, item))
 
+    def peek(self) -> Any:
+        return self.items[0][2]
+
     def pop(self) -> Any:
         return heapq.heappop(self.items)[2]
 

@@ -5,11 +5,11 @@ from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, ism
                                 nanotime, newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
 from .fork cimport Atfork, atfork
-from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
+from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np
-from .park cimport interrupt
+from .park cimport throwinto
 from .proc cimport gcount, mstart, newmain, newproc
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff

@@ -17,8 +17,9 @@ from .debug import debugint, parsedebugvars
 from .exithook import openhooks
 from .gmp import G, M, P
 from .inittask import inorder
-from .park import Cancelled, cancelall, wakewaiters
+from .park import Cancelled, wakewaiters
 from .proc import checkmain
+from .scope import cancelall
 from .sysmon import DeadlockError
 from .traceback import addnote, dumpall
 from .world import checkprocs, ncpu
@@ -45,11 +46,11 @@ if not cython.compiled:
         unlock,
     )
     from .fork import atfork
-    from .gmp import Pidle, checkmcount, sched
+    from .gmp import CTHROW, Pidle, checkmcount, sched
     from .machine import acquirep, netpollbreak, pidleget, pidleput
     from .main import mainstart
     from .netpoll import np
-    from .park import interrupt
+    from .park import throwinto
     from .proc import gcount, mstart, newmain, newproc
     from .sysmon import sysmon
     from .template import jointemplate, openhandoff
@@ -131,6 +132,7 @@ def resetall() -> None:
     sched.runqtail = None
     sched.fatal = None
     sched.maing = None
+    sched.drainstart = 0
     for a in (0,):
         store(sched.npidle, a)
         store(sched.nmspinning, a)
@@ -143,6 +145,7 @@ def resetall() -> None:
         store(sched.sysmonwait, a)
         store(sched.exiting, a)
         store(sched.draining, a)
+        store(sched.pierced, a)
         store(sched.deadcheck, a)
         store(sched.goidgen, a)
         store(sched.nsteals, a)
@@ -236,7 +239,7 @@ def outcome(gp: G) -> Any:
 def teardown() -> None:
     """Wait until every other M has left; one that is stuck in user code is
     abandoned (it ends by itself when it next enters the runtime)."""
-    wakewaiters(None)
+    wakewaiters()
     deadline = nanotime() + 1_000_000_000
     while True:
         for mp in list(sched.allm):
@@ -264,7 +267,7 @@ def wakem(mp: M) -> None:
 
 
 def mainexit(gp: G) -> None:
-    """runtime.main's end: cancel what still runs."""
+    """runtime.main's end: cancel what still runs. Shields hold for a while (sysmon)."""
     sched.drainstart = nanotime()
     store(sched.draining, 1)
     cancelall()
@@ -293,13 +296,20 @@ def abandon() -> None:
 
 
 def deadlocked() -> None:
-    """All goroutines are asleep: DeadlockError with everybody's stack."""
-    if sched.fatal is None:
+    """All goroutines are asleep: DeadlockError with everybody's stack.
+
+    deadcheck stays set, so that sysmon looks again at those that are still
+    asleep, behind shields: then, and after a panic or main's end, shields end.
+    """
+    if sched.drainstart == 0:
+        sched.drainstart = nanotime()
         text = "all goroutines are asleep - deadlock!\n\n" + dumpall(1)
         sched.fatal = DeadlockError(text)
-    store(sched.deadcheck, 0)
-    cancelall()
-    wakewaiters(None)
+        cancelall()
+    else:
+        store(sched.deadcheck, 0)
+        sched.pierce()
+    wakewaiters()
     drained()
 
 
@@ -311,6 +321,7 @@ def panic(gp: G) -> None:
     addnote(exc, gp)
     _panics.append(exc)
     if len(_panics) == 1:
+        sched.drainstart = nanotime()
         cancelall()
 
 
@@ -331,9 +342,7 @@ def interruptmain(exc: BaseException) -> None:
     """Raise exc out of main's current or next op."""
     gp = sched.maing
     if gp is not None:
-        gp.throwing = exc
-        store(gp.cancelreq, load(gp.cancelreq) | 2)
-        interrupt(gp)
+        throwinto(gp, exc)
 
 
 def siginit() -> Callable[[], None]:
@@ -376,7 +385,7 @@ def inuser(frame: Any) -> bool:
 
 def pending(gp: G) -> bool:
     """Whether an earlier Ctrl-C has not been raised in main yet."""
-    return load(gp.cancelreq) & 2 != 0
+    return load(gp.cancelreq) & CTHROW != 0
 
 
 def runsmain(gp: G) -> bool:

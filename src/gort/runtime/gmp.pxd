@@ -38,6 +38,9 @@ cdef enum:
     WREADY = 1
     WCANCELLED = 2
 
+    CREQ = 1
+    CTHROW = 2
+
     NSHARD = 8
 
 @cython.final
@@ -60,7 +63,9 @@ cdef class G:
     cdef object result
     cdef object throwing
     cdef object scope
+    cdef object group
     cdef atomic cancelreq
+    cdef bint cancelled
     cdef slot callcode
     cdef int32_t calllasti
     cdef int32_t lockcount
@@ -156,6 +161,7 @@ cdef class Sched:
     cdef note exitnote
     cdef atomic exiting
     cdef atomic draining
+    cdef atomic pierced
     cdef atomic threadwaiters
     cdef atomic deadcheck
     cdef list shards
@@ -165,6 +171,9 @@ cdef class Sched:
     cdef object join
     cdef object cancel
     cdef object panic
+    cdef object groupdone
+    cdef object orphaned
+    cdef object pierce
     cdef object describe
     cdef object interrupted
     cdef list signals

@@ -85,6 +85,9 @@ if not cython.compiled:
     WREADY = 1
     WCANCELLED = 2
 
+    CREQ = 1
+    CTHROW = 2
+
     NSHARD = 8
 
 _STATUS = {
@@ -145,7 +148,9 @@ class G:
         "result",
         "throwing",
         "scope",
+        "group",
         "cancelreq",
+        "cancelled",
         "callcode",
         "calllasti",
         "lockcount",
@@ -166,10 +171,10 @@ class G:
             self.callcode = slot()
             self.coro = self.m = self.lockedm = self.schedlink = None
             self.allnext = self.allprev = self.waiting = self.joinq = None
-            self.result = self.throwing = self.scope = None
+            self.result = self.throwing = self.scope = self.group = None
             self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
             self.calllasti = self.lockcount = self.outcome = 0
-            self.retrieved = self.plain = self.issystem = False
+            self.retrieved = self.plain = self.issystem = self.cancelled = False
 
     @property
     def id(self) -> int:
@@ -194,8 +199,10 @@ class G:
     def cancel(self) -> None:
         """Make every op that it awaits from now on raise Cancelled.
 
-        Level-triggered: it holds until the goroutine ends. Callable from any
-        thread while a runtime is up; raises RuntimeError otherwise.
+        Level-triggered: it holds until the goroutine ends, but for what stands
+        in a `gort.shield`. It reaches the children of its open groups too.
+        Callable from any thread while a runtime is up; raises RuntimeError
+        otherwise.
         """
         sched.cancel(self)
 
@@ -346,8 +353,8 @@ class Sched:
 
     signals holds what a signal handler has for main, until an M or sysmon takes
     it there. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
-    drained, abandon, deadlocked, childexit and describe are functions of upper floors,
-    handed in at boot.
+    drained, abandon, deadlocked, groupdone, orphaned, pierce, childexit and describe
+    are functions of upper floors, handed in at boot.
     """
 
     __slots__ = (
@@ -387,6 +394,7 @@ class Sched:
         "exitnote",
         "exiting",
         "draining",
+        "pierced",
         "threadwaiters",
         "deadcheck",
         "shards",
@@ -396,6 +404,9 @@ class Sched:
         "join",
         "cancel",
         "panic",
+        "groupdone",
+        "orphaned",
+        "pierce",
         "describe",
         "interrupted",
         "signals",
@@ -422,7 +433,7 @@ class Sched:
             for name in (
                 "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "threadwaiters deadcheck nsteals nthreads"
+                "pierced threadwaiters deadcheck nsteals nthreads"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport RAISE, RETURN, YIELD, slotswap, store
+from ..platform.native cimport RAISE, RETURN, YIELD, lock, slotswap, store, unlock
 from .gmp cimport G, M, Sched, sched
 from .osthread cimport dolockosthread, dounlockosthread
 

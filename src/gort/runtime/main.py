@@ -16,7 +16,7 @@ from .gmp import G, M
 from .inittask import doinit, inorder
 
 if not cython.compiled:
-    from ..platform import RAISE, RETURN, YIELD, slotswap, store
+    from ..platform import RAISE, RETURN, YIELD, lock, slotswap, store, unlock
     from .gmp import sched
     from .osthread import dolockosthread, dounlockosthread
 
@@ -104,7 +104,10 @@ def exited(mp: M) -> int:
 @cython.locals(gp=G)
 def uncancelmain() -> Any:
     gp: G = sched.maing
+    lock(gp.lock)
+    gp.cancelled = False
     store(gp.cancelreq, 0)
+    unlock(gp.lock)
 
 
 sched.mainstage = mainstage

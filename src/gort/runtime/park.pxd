@@ -4,9 +4,9 @@ from libc.stdint cimport int32_t, int64_t
 from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
                                 nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
                                 unlock, usleep)
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gparking, Gparkready, Grunnable, Grunning,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
-                   WPENDING, WREADY, allgs, sched, throw)
+                   WPENDING, WREADY, sched, throw)
 from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput
 
@@ -44,18 +44,21 @@ cdef class Op(Awaitable):
     @cython.final
     cdef int foreign(self, M mp, G gp) noexcept
 
-@cython.locals(tw=Threadwaiter)
-cdef void wakewaiter(Op op, G gp)
+cdef void wakewaiter(Op op, Threadwaiter tw)
+@cython.locals(op=Op, tw=Threadwaiter)
+cdef Threadwaiter waiterof(G gp, list found)
 cdef bint win(Op op) noexcept
 cdef void opready(Op op, P pp, bint next) noexcept
 @cython.locals(s=int64_t)
 cdef void goready(G gp, P pp, bint next) noexcept
 cdef void ready(G gp, P pp, bint next) noexcept
 cdef bint parkdone(G gp) noexcept
-@cython.locals(s=int64_t, op=Op, mp=M)
+@cython.locals(mp=M, tw=Threadwaiter, won=bint)
 cdef void interrupt(G gp)
+@cython.locals(op=Op)
+cdef bint winwait(G gp)
 cdef object cancelexc(G gp)
-cpdef object cancel(G gp)
+cdef void throwinto(G gp, object exc)
 
 cdef class Gosched(Op):
     @cython.locals(mp=M)

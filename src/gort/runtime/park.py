@@ -20,9 +20,13 @@ so an old waker can never win a later wait.
 
 Cancel (interrupt) sets the request first and then looks at the status; parkdone
 sets the status first and then looks at the request. One of them sees the other.
+Requests are written, and waits interrupted, under gp.lock: so a request that the
+goroutine has left behind, with its scope or raised already, interrupts no later wait.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import cython
 
@@ -53,6 +57,7 @@ if not cython.compiled:
         AGOSCHED,
         ALOSTP,
         APARK,
+        CTHROW,
         OPDONE,
         OPNEW,
         OPPARKED,
@@ -66,7 +71,6 @@ if not cython.compiled:
         Grunning,
         Gscan,
         Gwaiting,
-        allgs,
         sched,
         throw,
     )
@@ -248,20 +252,27 @@ class Op(Awaitable):
         return f"<{type(self).__name__} (await it)>"
 
 
-waiters: set[Op] = set()
+waiters: dict[Op, Threadwaiter] = {}
 """Ops on which threads wait; a shutdown, or a cancel of their goroutine, wakes them."""
 
 
-def wakewaiters(gp: G | None) -> None:
-    """Wake gp's waiting thread, or all of them, without what they wait for."""
-    for op in list(waiters):
-        wakewaiter(op, gp)
+def wakewaiters() -> None:
+    """Wake all waiting threads without what they wait for."""
+    for op, tw in list(waiters.items()):
+        wakewaiter(op, tw)
 
 
-def wakewaiter(op: Op, gp: G | None) -> None:
-    tw = op.tw
-    if tw is not None and (gp is None or tw.g is gp) and cas(op.won, WPENDING, WCANCELLED):
+def wakewaiter(op: Op, tw: Threadwaiter) -> None:
+    if cas(op.won, WPENDING, WCANCELLED):
         tw.wake()
+
+
+def waiterof(gp: G, found: list[Any]) -> Threadwaiter | None:
+    """gp's thread in gort.wait, if it is one of those found there, won; gp.lock is held."""
+    for op, tw in found:
+        if tw.g is gp and cas(op.won, WPENDING, WCANCELLED):
+            return tw
+    return None
 
 
 def win(op: Op) -> bool:
@@ -321,57 +332,63 @@ def parkdone(gp: G) -> bool:
 
 
 def interrupt(gp: G) -> None:
-    """Wake gp from its wait, if it waits, to see that it is cancelled.
+    """Wake gp from its wait, if it waits, to see what cancelreq asks; after that was set.
 
     A parking G is left to parkdone, a running one to its next op.
     """
-    while True:
-        s = load(gp.status_)
-        if s == Gwaiting | Gscan:
-            usleep(0)
-            continue
-        if s != Gwaiting:
-            return
-        if cas(gp.status_, Gwaiting, Gwaiting | Gscan):
-            break
-    op = gp.waiting
-    if op is not None and cas(op.won, WPENDING, WCANCELLED):
-        store(gp.status_, Grunnable)
+    found = list(waiters.items()) if waiters else None
+    tw = None
+    lock(gp.lock)
+    won = False
+    if load(gp.cancelreq) != 0:
+        won = winwait(gp)
+        if not won and found is not None:
+            tw = waiterof(gp, found)
+    unlock(gp.lock)
+    if tw is not None:
+        tw.wake()
+    if won:
         mp: M = getm()
         pp = claim(mp) if mp is not None and not stale(mp) else None
         ready(gp, pp, False)
         if pp is not None:
             release(mp, pp)
-        return
+
+
+def winwait(gp: G) -> bool:
+    """Win what gp waits for, which makes gp runnable and the caller's; gp.lock is held."""
+    if not cas(gp.status_, Gwaiting, Gwaiting | Gscan):
+        return False
+    op = gp.waiting
+    if op is not None and cas(op.won, WPENDING, WCANCELLED):
+        store(gp.status_, Grunnable)
+        return True
     store(gp.status_, Gwaiting)  # its winner is on the way
+    return False
 
 
 def cancelexc(gp: G) -> BaseException:
-    """What a cancelled goroutine's op raises: Cancelled, or the interrupt that came."""
-    exc = gp.throwing
-    if exc is not None:
+    """What a cancelled goroutine's op raises: Cancelled, or the exception thrown into it."""
+    if load(gp.cancelreq) & CTHROW != 0:
+        lock(gp.lock)
+        exc = gp.throwing
         gp.throwing = None
-        store(gp.cancelreq, load(gp.cancelreq) & ~2)
-        return exc
+        store(gp.cancelreq, load(gp.cancelreq) & ~CTHROW)
+        unlock(gp.lock)
+        if exc is not None:
+            return exc
     return Cancelled()
 
 
-def cancel(gp: G) -> None:
-    """Goroutine.cancel."""
-    if load(sched.up) == 0:
-        raise RuntimeError("cancel: no gort runtime is up")
-    store(gp.cancelreq, load(gp.cancelreq) | 1)
+def throwinto(gp: G, exc: BaseException) -> None:
+    """Raise exc out of gp's current or next op, through every shield."""
+    lock(gp.lock)
+    old = gp.throwing
+    gp.throwing = exc
+    store(gp.cancelreq, load(gp.cancelreq) | CTHROW)
+    unlock(gp.lock)
+    del old  # not under the lock
     interrupt(gp)
-    wakewaiters(gp)
-
-
-@cython.locals(gp=G)
-def cancelall() -> None:
-    """Cancel every goroutine, as shutdown, a panic and a deadlock do."""
-    for gp in allgs():
-        store(gp.cancelreq, load(gp.cancelreq) | 1)
-        interrupt(gp)
-        wakewaiters(gp)
 
 
 class Gosched(Op):
@@ -393,9 +410,6 @@ def gosched() -> Gosched:
     if not cython.compiled:
         op.__init__()  # type: ignore[misc]
     return op
-
-
-sched.cancel = cancel
 
 
 install_slots(Gosched)

@@ -5,7 +5,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncg
                                 cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slotset, slotswap,
                                 store, store_rel, swap, unlock)
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gdead, Gidle, Grunnable, Grunning, M, P,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, G, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    newg, sched, throw)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
@@ -64,8 +64,15 @@ cdef class Join(Op):
 cdef G newproc(object fn, tuple args, dict kwargs)
 @cython.locals(gp=G)
 cdef G newmain(object fn, tuple args, M m0)
-@cython.locals(gp=G)
+@cython.locals(mp=M, gp=G)
 cdef G newproc1(object fn, tuple args, dict kwargs)
+cdef void start(G gp, P pp)
+cdef void borncancelled(G gp)
+@cython.locals(mp=M, pp=P)
+cdef void startidle(G gp)
+cdef void endidle(G gp, object exc)
+@cython.locals(joinq=Join)
+cdef void publish(M mp, G gp, object value, int code)
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
 @cython.locals(gp=G)

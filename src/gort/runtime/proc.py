@@ -50,6 +50,7 @@ if not cython.compiled:
         ALOSTP,
         ANONE,
         APARK,
+        CREQ,
         PSTATE,
         Gdead,
         Grunnable,
@@ -471,26 +472,22 @@ def goexit0(mp: M, code: int) -> bool:
     if code == RAISE and isinstance(value, Goexit):
         code = RETURN
         value = None
-    lock(gp.lock)
-    gp.result = value
-    gp.outcome = code
-    store(gp.status_, Gdead)
-    joinq = gp.joinq
-    gp.joinq = None
-    unlock(gp.lock)
+    scope = gp.scope
+    publish(mp, gp, value, code)
     value = None
     gp.coro = None
-    gp.scope = None
     gp.m = None
-    if joinq is not None:
-        wakejoiners(mp, joinq)
-        joinq = None
+    if scope is not None:
+        sched.orphaned(scope)
+        scope = None
     locked = gp.lockedm is not None
     gp.lockedm = None
     mp.lockedg = None
     if gp is sched.maing:
         sched.mainexit(gp)
     allgdel(gp)
+    if gp.group is not None:
+        sched.groupdone(gp)
     mp.curg = None
     gp = None  # the last handle may go here
     if code == RAISE and load(sched.draining) == 0:
@@ -503,6 +500,20 @@ def goexit0(mp: M, code: int) -> bool:
         if mp.gen != load(sched.gen):
             return False
     return not locked or lockedexit(mp)
+
+
+def publish(mp: M, gp: G, value: Any, code: int) -> None:
+    """gp is dead, with this result: say so to who joins. In user mode."""
+    lock(gp.lock)
+    gp.scope = None
+    gp.result = value
+    gp.outcome = code
+    store(gp.status_, Gdead)
+    joinq = gp.joinq
+    gp.joinq = None
+    unlock(gp.lock)
+    if joinq is not None:
+        wakejoiners(mp, joinq)
 
 
 def wakejoiners(mp: M, op: Join) -> None:
@@ -598,21 +609,11 @@ def checkmain(main: Any) -> None:
 
 def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
     """Make a goroutine of fn(*args, **kwargs) and queue it; from any thread."""
-    if load(sched.up) == 0:
-        raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
     gp = newproc1(fn, args, kwargs)
     mp: M = getm()
-    pp = None
-    if mp is not None:
-        if mp.curg is not None:
-            gp.parentgoid = mp.curg.goid
-        pp = claim(mp)
+    pp = claim(mp) if mp is not None else None
     gp.goid = nextgoid(pp)
-    if load(sched.draining) != 0:
-        store(gp.cancelreq, 1)
-    store_rel(gp.status_, Grunnable)
-    allgadd(gp)
-    ready(gp, pp, True)
+    start(gp, pp)
     if pp is not None:
         release(mp, pp)
     return gp
@@ -631,17 +632,59 @@ def newmain(fn: Callable[..., Any], args: tuple[Any, ...], m0: M) -> G:
 
 
 def newproc1(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
-    """A goroutine that nobody knows of; calls no user code but a coroutine function."""
-    plain = not iscoroutinefunction(fn)
-    if plain:
+    """Make a goroutine of fn(*args, **kwargs): idle, without a number, its maker's alone.
+
+    It calls no user code but a coroutine function.
+    """
+    if load(sched.up) == 0:
+        raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
+    if iscoroutinefunction(fn):
+        gp = newg(fn(*args, **kwargs), 0)
+    else:
         checkcallable(fn)
         gp = newg((fn, args, kwargs), 0)
         gp.plain = True
-    else:
-        gp = newg(fn(*args, **kwargs), 0)
     copycontext(gp.ctx)
     callsite(gp.callcode, gp.calllasti)
+    mp: M = getm()
+    if mp is not None and mp.curg is not None:
+        gp.parentgoid = mp.curg.goid
     return gp
+
+
+def start(gp: G, pp: P) -> None:
+    """Queue an idle goroutine for the first time."""
+    store_rel(gp.status_, Grunnable)
+    allgadd(gp)
+    # After allgadd: mainexit sets draining, then cancels all that it finds there.
+    # A group's children are cancelled by their group.
+    if load(sched.draining) != 0 and gp.group is None:
+        borncancelled(gp)
+    ready(gp, pp, True)
+
+
+def borncancelled(gp: G) -> None:
+    """Cancel a goroutine that has not run: it has no scopes yet."""
+    gp.cancelled = True
+    store(gp.cancelreq, CREQ)
+
+
+def startidle(gp: G) -> None:
+    """start(), from user mode."""
+    mp: M = getm()
+    pp = claim(mp) if mp is not None else None
+    start(gp, pp)
+    if pp is not None:
+        release(mp, pp)
+
+
+def endidle(gp: G, exc: BaseException) -> None:
+    """End an idle goroutine, which never runs, with exc. On an M, in user mode."""
+    if not gp.plain:
+        gp.coro.close()
+    gp.coro = None
+    gp.retrieved = True
+    publish(getm(), gp, exc, RAISE)
 
 
 def nextgoid(pp: P) -> int:

@@ -212,9 +212,9 @@ def waitop(op: Any, timeout: Any) -> Any:
     if code != YIELD:
         o.tw = None
         return outcome(o, code)
-    waiters.add(o)
+    waiters[o] = tw
     late = waitsleep(mp, o, tw, ns)
-    waiters.discard(o)
+    waiters.pop(o, None)
     o.tw = None
     if load(o.won) == WREADY:
         return outcome(o, o.finish())
@@ -232,9 +232,9 @@ def waitsleep(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
         entersyscallblock(mp)
     tw.idle()
     deadline = nanotime() + ns
-    # A shutdown or a cancel that came before waiters.add has not seen this thread.
+    # A shutdown or a cancel that came before `waiters` had it has not seen this thread.
     if load(sched.exiting) != 0 or (tw.g is not None and load(tw.g.cancelreq) != 0):
-        wakewaiter(o, None)
+        wakewaiter(o, tw)
     late = False
     while True:
         left = -1 if ns < 0 else deadline - nanotime()

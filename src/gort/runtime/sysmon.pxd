@@ -15,6 +15,9 @@ from .template cimport Handoff, closehandoff, handoff, startpending
 cdef void sysmon(int64_t tracens)
 @cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t)
 cdef int64_t retake(int64_t now)
+cdef void drain(int64_t now)
+@cython.locals(until=int64_t, first=int64_t)
+cdef bint latepoll()
 cdef bint worth(P pp) noexcept
 @cython.locals(ns=int64_t, when=int64_t)
 cdef void deepsleep(int64_t now, int64_t nexttrace)

@@ -29,7 +29,7 @@ if not cython.compiled:
         usleep,
     )
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
-    from .machine import handoffp, startm
+    from .machine import handoffp, netpollbreak, startm
     from .netpoll import netpoll, readylist
     from .proc import checktimersnop
     from .runq import runqempty
@@ -37,6 +37,7 @@ if not cython.compiled:
 
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
+_SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 
 
@@ -68,7 +69,11 @@ def sysmon(tracens: int) -> None:
             startpending()
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
+        if sched.drainstart != 0:
+            drain(now)
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
+            if latepoll():
+                netpollbreak()
             deepsleep(now, nexttrace)
             idle = 0
             delay = 20
@@ -85,9 +90,27 @@ def sysmon(tracens: int) -> None:
             idle = 0
         else:
             idle += 1
-        if load(sched.draining) != 0 and now - sched.drainstart > _GRACE:
-            sched.abandon()
     closehandoff()
+
+
+def drain(now: int) -> None:
+    """The program goes down: shields hold for 4 s, and what still runs after 5 s is left."""
+    if now - sched.drainstart > _SHIELDED and load(sched.pierced) == 0:
+        sched.pierce()
+    if load(sched.draining) != 0 and now - sched.drainstart > _GRACE:
+        sched.abandon()
+
+
+def latepoll() -> bool:
+    """Whether an M polls until a time for which there is no timer any more.
+
+    It would wake then, but not be idle until then: a deadlock would not be seen.
+    """
+    until = load(sched.polluntil)
+    if until == 0:
+        return False
+    first = checktimersnop()
+    return first == 0 or first > until
 
 
 def retake(now: int) -> int:
@@ -154,7 +177,7 @@ def deepsleep(now: int, nexttrace: int) -> None:
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
             ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
-        if load(sched.draining) != 0:
+        if sched.drainstart != 0:
             ns = 100 * _MS
         if not cython.compiled and SIGNALTICK:
             # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.

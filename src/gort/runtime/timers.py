@@ -162,10 +162,12 @@ def checktimers(pp: P, now: int, mine: P) -> int:
                 store(pp.minwhen, pp.timers.minwhen())
             else:
                 t.armed = False
+        trimmed = trim(pp)
         unlock(pp.timerlock)
         if item is not None:
             fire(item, now, mine)
         item = None
+        del trimmed  # not under the lock
         when = load(pp.minwhen)
     return when
 
@@ -199,6 +201,7 @@ def zombie(pp: P) -> None:
     dropped = []
     lock(pp.timerlock)
     pp.zombies += 1
+    trimmed = trim(pp)
     n = len(pp.timers)
     if pp.zombies > 64 and pp.zombies * 2 > n:
         old = pp.timers
@@ -213,7 +216,34 @@ def zombie(pp: P) -> None:
                 dropped.append(item)
         store(pp.minwhen, pp.timers.minwhen())
     unlock(pp.timerlock)
-    # `dropped` may hold the last references to a user's objects: no lock is held.
+    # These may hold the last references to a user's objects: no lock is held.
+    del dropped, trimmed
+
+
+def trim(pp: P) -> list[Any] | None:
+    """Take dead entries off the top of pp's heap; its timerlock is held.
+
+    minwhen is then the time of something that will happen: nobody sleeps, and no
+    deadlock goes unseen, until the time of a timer that was stopped. Returns what
+    it took, to be dropped without the lock.
+    """
+    dropped = None
+    heap = pp.timers
+    while len(heap) != 0:
+        item = heap.peek()
+        if isinstance(item, Timer):
+            t: Timer = item
+            dead = not t.armed or t.when != heap.minwhen()
+        else:
+            dead = not alive(item)
+        if not dead:
+            break
+        if dropped is None:
+            dropped = []
+        dropped.append(heap.pop())
+        pp.zombies -= 1
+    store(pp.minwhen, heap.minwhen())
+    return dropped
 
 
 def movetimers(dead: P, to: P) -> None:

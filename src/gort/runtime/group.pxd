@@ -1,0 +1,59 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport (RAISE, RETURN, YIELD, Awaitable, cas, getm, install_slots, load,
+                                lock, mutex, unlock)
+from .gmp cimport G, M, P, Sched, sched
+from .machine cimport claim, release
+from .park cimport Op, opready, win
+from .proc cimport borncancelled, endidle, newproc1, nextgoid, start, startidle
+from .scope cimport (SLEFT, SNEW, Enterscope, Scope, cancelmembers, cancelscope, enter, leavescope, ownerof, startleave)
+
+cdef class Group(Scope):
+    cdef mutex glock
+    cdef int64_t limit
+    cdef set children
+    cdef object pending
+    cdef list errors
+    cdef int64_t nlive
+    cdef bint closed
+    cdef bint reached
+    cdef Groupwait waiter
+    cdef list members(self)
+    @cython.locals(room=list, gp=G, n=Py_ssize_t)
+    cdef list running(self)
+    @cython.locals(errors=list, rest=list)
+    cdef object verdict(self, object exc, bint own, bint outer)
+
+cdef int64_t checklimit(object limit) except -1
+@cython.locals(mp=M, pp=P, gp=G, closed=bint, starts=bint, reached=bint)
+cdef G gogroup(Group grp, object fn, tuple args, dict kwargs)
+cdef object checkopen(Group grp)
+@cython.locals(grp=Group)
+cpdef object groupdone(G gp)
+cdef object adderror(Group grp, object exc)
+@cython.locals(next=G, waiter=Groupwait, dead=bint)
+cdef object childgone(Group grp)
+@cython.locals(mp=M, pp=P)
+cdef void wakegroup(Groupwait op)
+
+cdef class Groupwait(Op):
+    cdef Group grp
+    cdef int start(self, P pp) noexcept
+    cdef void unqueue(self) noexcept
+
+@cython.locals(op=Groupwait)
+cdef Groupwait newwait(Group grp)
+
+@cython.locals(op=Groupexit)
+cdef Groupexit newexit(Group grp, object exc)
+
+cdef class Groupexit(Awaitable):
+    cdef Group grp
+    cdef object exc
+    cdef Groupwait wait
+    cdef bint own
+    @cython.locals(grp=Group, code=int)
+    cdef int step(self) noexcept
+    cdef int end(self) noexcept
+    cdef int torn(self) noexcept
