@@ -11,6 +11,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
+from . import context, sync, time
 from .runtime.boot import (
     go,
     lock_os_thread,
@@ -45,6 +46,7 @@ __all__ = [
     "after",
     "blocking",
     "chan",
+    "context",
     "current",
     "go",
     "goexit",
@@ -59,8 +61,10 @@ __all__ = [
     "set_max_threads",
     "sleep",
     "stack",
+    "sync",
     "syscall",
     "tick",
+    "time",
     "unlock_os_thread",
     "wait",
     "wait_readable",

@@ -279,7 +279,7 @@ def abandon() -> None:
 
 def deadlocked() -> None:
     """All goroutines are asleep: DeadlockError with everybody's stack."""
-    if sched.fatal is None:
+    if sched.fatal is None and load(sched.draining) == 0:
         text = "all goroutines are asleep - deadlock!\n\n" + dumpall(1)
         sched.fatal = DeadlockError(text)
     store(sched.deadcheck, 0)

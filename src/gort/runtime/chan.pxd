@@ -35,6 +35,7 @@ cdef class Chan:
     cdef Chanop sendfirst
     cdef Chanop sendlast
     cdef int64_t seq
+    cdef object timer
     cdef object __weakref__
     cdef void enqueue(self, Chanop sg)
     cdef void dequeue(self, Chanop sg)
