@@ -13,6 +13,10 @@ from typing import (
     overload,
 )
 
+from . import context as context
+from . import sync as sync
+from . import time as time
+
 __version__: Final[str]
 
 __all__ = [
@@ -25,6 +29,7 @@ __all__ = [
     "after",
     "blocking",
     "chan",
+    "context",
     "current",
     "go",
     "goexit",
@@ -39,8 +44,10 @@ __all__ = [
     "set_max_threads",
     "sleep",
     "stack",
+    "sync",
     "syscall",
     "tick",
+    "time",
     "unlock_os_thread",
     "wait",
     "wait_readable",

@@ -32,7 +32,7 @@ if not cython.compiled:
         unlock,
     )
     from .chan import enter, leave
-    from .gmp import ALOSTP, OPDONE, OPPARKED, WCANCELLED, WREADY
+    from .gmp import ALOSTP, OPPARKED, WCANCELLED, WREADY
     from .machine import claim, release, stale
     from .park import cancelexc, opready
     from .syscall import entersyscallblock, exitsyscall

@@ -28,8 +28,7 @@ class Gofunc:
 def newgofunc(what: str, fn: Any, args: Any, kwargs: Any) -> Gofunc:
     if not callable(fn):
         raise TypeError(
-            f"{what} wants a function (async def or def) and its arguments, "
-            f"not {type(fn).__name__}"
+            f"{what} wants a function (async def or def) and its arguments, not {type(fn).__name__}"
         )
     return Gofunc(contextvars.copy_context(), fn, args, kwargs)
 

@@ -95,7 +95,7 @@ class Mutex(Locker):
     def __aenter__(self) -> Lockop:
         return newlock(self)
 
-    def __aexit__(self, *exc: Any) -> Any:
+    def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         if not cas(self.state, LOCKED, 0):
             unlockmutex(self)
         return passed
@@ -204,12 +204,7 @@ class Lockop(Semop):
         return m.lockslow(self)
 
     def resume(self, mp: M, gp: G) -> int:
-        if (
-            self.state != OPPARKED
-            or self.granted
-            or self.g is not gp
-            or load(self.won) != WREADY
-        ):
+        if self.state != OPPARKED or self.granted or self.g is not gp or load(self.won) != WREADY:
             return Op.resume(self, mp, gp)
         pp = claim(mp)
         if pp is None:

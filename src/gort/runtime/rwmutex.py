@@ -33,7 +33,6 @@ if not cython.compiled:
     from ..platform import lock as mlock
     from ..platform import unlock as munlock
     from .chan import enter, leave
-    from .park import opready
     from .sema import chainlen, passed, readyall, requeue
 
     WRITER = 1 << 29
@@ -99,7 +98,7 @@ class RWMutex(Locker):
     def __aenter__(self) -> Rwop:
         return newrwop(self, False)
 
-    def __aexit__(self, *exc: Any) -> Any:
+    def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         unlockwriter(self)
         return passed
 
@@ -251,7 +250,7 @@ class RLocker(Locker):
     def __aenter__(self) -> Rwop:
         return newrwop(self.rw, True)
 
-    def __aexit__(self, *exc: Any) -> Any:
+    def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         unlockreader(self.rw)
         return passed
 

@@ -109,11 +109,11 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
     Raises TypeError for what is no channel operation, RuntimeError for one that
     was used before.
     """
-    for i, op in enumerate(ops):
-        if op is not None and not isinstance(op, Chanop):
+    for i, case in enumerate(ops):
+        if case is not None and not isinstance(case, Chanop):
             raise TypeError(
                 f"select case {i} must be a channel operation such as ch.recv() or None, "
-                f"not {type(op).__name__}"
+                f"not {type(case).__name__}"
             )
     for i, op in enumerate(ops):
         if op is not None:

@@ -20,6 +20,7 @@ if not cython.compiled:
     from .gmp import WPENDING, WREADY
     from .park import opready
 
+
 class Semop(Op):
     """An op that waits in a Waitq; its fields are protected by the queue's owner.
 

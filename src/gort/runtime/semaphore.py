@@ -80,7 +80,7 @@ class Semaphore:
     def __aenter__(self) -> Acquire:
         return self.acquire(1)
 
-    def __aexit__(self, *exc: Any) -> Any:
+    def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         self.release(1)
         return passed
 
