@@ -33,6 +33,7 @@ from .timers import seconds_of
 if not cython.compiled:
     from ..platform import atomic, cas, load, nanotime, store
     from .chan import closechan, enter, leave, needruntime
+    from .gmp import sched
     from .gofunc import newgofunc, startfunc
     from .ticks import dropped, sweep
     from .timers import anyp, armtimer, stoptimer
@@ -53,8 +54,9 @@ class DeadlineExceeded(TimeoutError):
     """ctx.err() of a context whose deadline passed, or its parent's."""
 
 
-pinned: dict[int, Node] = {}
-"""Nodes with a timer that only an after_func still needs."""
+pinned: dict[int, dict[int, Node]] = {}
+"""Nodes with a timer that perhaps only an after_func still needs; for one run, whose
+number is the key: timers end with it."""
 
 
 class Node:
@@ -264,7 +266,7 @@ def cancelone(node: Node, err: BaseException, cause: BaseException) -> None:
 def stopdeadline(node: Node) -> None:
     old = node.t
     node.t = None
-    pinned.pop(id(node), None)
+    pins().pop(id(node), None)
     if old is not None:
         stoptimer(old)
 
@@ -393,13 +395,23 @@ def after_func(ctx: Context, fn: Callable[..., Any], /, *args: Any, **kwargs: An
     return stop
 
 
+def pins() -> dict[int, Node]:
+    gen = load(sched.gen)
+    now = pinned.setdefault(gen, {})
+    if len(pinned) > 1:
+        for old in list(pinned):
+            if old != gen:
+                pinned.pop(old, None)
+    return now
+
+
 def register(node: Node, f: AfterFunc) -> None:
     """Have f run when node is cancelled, or any node above it."""
     at = node
     while at is not None:
         at.funcs[id(f)] = f
         if at.t is not None:
-            pinned[id(at)] = at
+            pins()[id(at)] = at
         if load(at.state) == CANCELLED:
             runafter(f)
         at = at.parent
@@ -412,9 +424,9 @@ def unregister(f: AfterFunc) -> None:
     while at is not None:
         at.funcs.pop(id(f), None)
         if not at.funcs:
-            pinned.pop(id(at), None)
+            pins().pop(id(at), None)
             if at.funcs and at.t is not None:
-                pinned[id(at)] = at  # another came in between
+                pins()[id(at)] = at  # another came in between
         at = at.parent
 
 
