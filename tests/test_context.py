@@ -37,6 +37,11 @@ def live(*ctxs: Context) -> None:
             ctx.done().recv_nowait()
 
 
+async def fire(cancel: context.CancelFunc, below: Context, k: int) -> None:
+    cancel(ValueError(k))
+    assert below.err() is not None
+
+
 async def over(*ctxs: Context, err: type = Canceled) -> None:
     for ctx in ctxs:
         assert await ctx.done().recv_ok() == (None, False)
@@ -332,11 +337,7 @@ def test_many_cancels_at_once(procs: int) -> None:
             ctx, cancel = with_cancel(background())
             child, cancel_child = with_timeout(ctx, 0.0005)
 
-            async def fire(k: int) -> None:
-                (cancel if k % 2 else cancel_child)(ValueError(k))
-                assert child.err() is not None
-
-            gs = [gort.go(fire, k) for k in range(1, 5)]
+            gs = [gort.go(fire, c, child, k) for k in range(3) for c in (cancel, cancel_child)]
             for g in gs:
                 await g
             assert isinstance(ctx.cause(), ValueError)

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport atomic, cas, load, nanotime, store
+from ..platform.native cimport atomic, cas, load, nanotime, store, usleep
 from .chan cimport Chan, closechan, enter, leave, needruntime
 from .gmp cimport P, Sched, sched
 from .gofunc cimport Gofunc, newgofunc, startfunc
@@ -54,7 +54,7 @@ cdef Context checkparent(object parent, str what)
 cdef Context newcontext(Context parent, int64_t when)
 @cython.locals(ref=object)
 cdef void adopt(Node parent, Node node)
-@cython.locals(child=Node, todo=list)
+@cython.locals(child=Node, at=Node, todo=list, seen=list)
 cdef void cancelnode(Node node, object err, object cause)
 @cython.locals(f=AfterFunc)
 cdef void cancelone(Node node, object err, object cause)

@@ -31,7 +31,7 @@ from .timers import Timer as Rttimer
 from .timers import seconds_of
 
 if not cython.compiled:
-    from ..platform import atomic, cas, load, nanotime, store
+    from ..platform import atomic, cas, load, nanotime, store, usleep
     from .chan import closechan, enter, leave, needruntime
     from .gmp import sched
     from .gofunc import newgofunc, startfunc
@@ -237,18 +237,30 @@ def _forgetter(children: dict[int, Any], key: int) -> Callable[[Any], Any]:
 
 
 def cancelnode(node: Node, err: BaseException, cause: BaseException) -> None:
-    """Cancel node and what is below it, unless it is cancelled already."""
+    """Cancel node and what is below it, where that was not done yet. When it returns
+    all of that is done, also where another cancel does it at the same time."""
     todo = [node]
+    seen = []
     while todo:
-        node = todo.pop()
-        if cas(node.state, LIVE, CANCELLING):
-            cancelone(node, err, cause)
-            for ref in list(node.children.values()):
-                child = ref()
-                if child is not None:
-                    todo.append(child)
-        elif load(node.state) == CANCELLED:
-            node.close()  # so that it is done when this returns, too
+        at = todo.pop()
+        seen.append(at)
+        if at is not node:
+            err = at.parent.err
+            cause = at.parent.cause
+        if cas(at.state, LIVE, CANCELLING):
+            cancelone(at, err, cause)
+        else:
+            while load(at.state) == CANCELLING:
+                usleep(0)  # a matter of nanoseconds
+            at.close()
+        for ref in list(at.children.values()):
+            child = ref()
+            if child is not None:
+                todo.append(child)
+    for at in seen:
+        at.children.clear()
+    if node.parent is not None:
+        node.parent.children.pop(id(node), None)
 
 
 def cancelone(node: Node, err: BaseException, cause: BaseException) -> None:
@@ -256,11 +268,9 @@ def cancelone(node: Node, err: BaseException, cause: BaseException) -> None:
     node.cause = cause
     store(node.state, CANCELLED)
     node.close()
+    stopdeadline(node)
     for f in list(node.funcs.values()):
         runafter(f)
-    if node.parent is not None:
-        node.parent.children.pop(id(node), None)
-    stopdeadline(node)
 
 
 def stopdeadline(node: Node) -> None:
