@@ -109,7 +109,7 @@ def test_stop_leaves_who_waits_waiting(procs: int) -> None:
     async def main() -> None:
         t = Timer(0.005)
         g = gort.go(t.c.recv)
-        while g.status != "waiting":
+        while g.status != "waiting" and not g.done():
             await gort.gosched()
         if t.stop():
             late = Timer(0.01)
