@@ -1755,7 +1755,7 @@ def test_semaphore_bounds(procs: int) -> None:
         gs = [gort.go(worker) for _ in range(10)]
         for g in gs:
             await g
-        assert most == 3
+        assert most == 3 if procs == 1 else most <= 3
         assert repr(s) == "<Semaphore 3/3 free>"
 
     gort.run(main, procs=procs)
