@@ -11,6 +11,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
+from . import context, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.exithook import at_exit
@@ -44,6 +45,7 @@ __all__ = [
     "at_exit",
     "blocking",
     "chan",
+    "context",
     "current",
     "go",
     "goexit",
@@ -61,8 +63,10 @@ __all__ = [
     "shield",
     "sleep",
     "stack",
+    "sync",
     "syscall",
     "tick",
+    "time",
     "timeout",
     "unlock_os_thread",
     "wait",

@@ -14,6 +14,10 @@ from typing import (
     overload,
 )
 
+from . import context as context
+from . import sync as sync
+from . import time as time
+
 __version__: Final[str]
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
     "at_exit",
     "blocking",
     "chan",
+    "context",
     "current",
     "go",
     "goexit",
@@ -45,8 +50,10 @@ __all__ = [
     "shield",
     "sleep",
     "stack",
+    "sync",
     "syscall",
     "tick",
+    "time",
     "timeout",
     "unlock_os_thread",
     "wait",

@@ -38,6 +38,7 @@ cdef class Chan:
     cdef Chanop sendfirst
     cdef Chanop sendlast
     cdef int64_t seq
+    cdef object timer
     cdef object __weakref__
     cdef void enqueue(self, Chanop sg) noexcept
     cdef void dequeue(self, Chanop sg) noexcept

@@ -98,6 +98,9 @@ class Ringbuf:
 class Chan:
     """A channel of values, first in first out; make one with gort.chan(capacity)."""
 
+    # timer: what sends on it, kept alive by it (ticks.Feed, a context's node). As in
+    # Go, a timer's channel has a buffer and presents itself as unbuffered.
+
     __slots__ = (
         "lock",
         "closed",
@@ -108,6 +111,7 @@ class Chan:
         "sendfirst",
         "sendlast",
         "seq",
+        "timer",
         "__weakref__",
     )
 
@@ -119,6 +123,7 @@ class Chan:
             self.recvlast: Chanop | None = None
             self.sendfirst: Chanop | None = None
             self.sendlast: Chanop | None = None
+            self.timer = None
         try:
             n = operator.index(capacity)
         except TypeError:
@@ -184,10 +189,10 @@ class Chan:
     @property
     def capacity(self) -> int:
         """How many values the buffer holds; 0 for an unbuffered channel."""
-        return self.cap
+        return self.cap if self.timer is None else 0
 
     def __len__(self) -> int:
-        return self.buf.n if self.buf is not None else 0
+        return self.buf.n if self.buf is not None and self.timer is None else 0
 
     def __bool__(self) -> bool:
         return True

@@ -31,7 +31,6 @@ cdef class Op(Awaitable):
     @cython.final
     @cython.locals(pp=P)
     cdef int begin(self, M mp, G gp) noexcept
-    @cython.final
     cdef int resume(self, M mp, G gp) noexcept
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept

@@ -257,7 +257,7 @@ def deltimer(sc: Scope) -> None:
     if t is not None and stoptimer(t):
         # It was stopped in time: nobody reads arg any more, and what is left of
         # it on the heap keeps nothing alive.
-        t.setarg(None)
+        t.arg = None
 
 
 def startleave(sc: Scope) -> bool:

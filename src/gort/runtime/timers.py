@@ -56,9 +56,6 @@ class Timer:
         self.arg = arg
         self.period = period
 
-    def setarg(self, arg: Any) -> None:
-        self.arg = arg
-
 
 class Sleep(Op):
     """gort.sleep: parks until `when`."""

@@ -1,0 +1,48 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, getm, load, lock as mlock, mutex, nanotime, store,
+                                unlock as munlock)
+from .chan cimport enter, leave
+from .gmp cimport ALOSTP, G, M, OPDONE, OPPARKED, P, Sched, WPENDING, WREADY, sched
+from .machine cimport claim, release, stale
+from .park cimport Op, opready
+from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
+
+cdef enum:
+    LOCKED = 1
+    WAITERS = 2
+
+cdef class Mutex(Locker):
+    cdef atomic state
+    cdef mutex mu
+    cdef Waitq q
+    cdef int64_t woken
+    cdef bint starving
+    cdef object __weakref__
+    @cython.locals(s=int64_t)
+    cdef bint grab(self)
+    cdef int lockslow(self, Lockop op)
+    cdef int lockagain(self, Lockop op)
+    cdef bint unlockslow(self, P pp)
+    @cython.locals(op=Semop)
+    cdef Semop handoff(self)
+    @cython.locals(s=int64_t)
+    cpdef bint try_lock(self)
+    cdef bint held(self)
+    cdef void drop(self, P pp)
+    cdef bint relock(self, Semop op, bint park)
+
+cdef class Lockop(Semop):
+    cdef Mutex m
+    @cython.locals(m=Mutex)
+    cdef int start(self, P pp) noexcept
+    @cython.locals(m=Mutex)
+    cdef void unqueue(self) noexcept
+    @cython.locals(pp=P, code=int)
+    cdef int resume(self, M mp, G gp) noexcept
+
+@cython.locals(op=Lockop)
+cdef Lockop newlock(Mutex m)
+@cython.locals(pp=P)
+cdef void unlockmutex(Mutex m) except *

@@ -1,0 +1,39 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
+from .chan cimport enter, leave
+from .gmp cimport P
+from .park cimport Op
+from .sema cimport Passed, Semop, Waitq, passed, readyall
+
+@cython.final
+cdef class Semaphore:
+    cdef int64_t size
+    cdef atomic state
+    cdef mutex mu
+    cdef Waitq q
+    cdef object __weakref__
+    @cython.locals(s=int64_t)
+    cdef bint take(self, int64_t n)
+    @cython.locals(s=int64_t)
+    cdef int park(self, Acquire op)
+    @cython.locals(s=int64_t)
+    cdef bint put(self, int64_t n)
+    @cython.locals(op=Semop, s=int64_t)
+    cdef bint putslow(self, int64_t n)
+    @cython.locals(op=Semop, first=Semop, last=Semop)
+    cdef Semop admit(self, int64_t s)
+
+cdef class Acquire(Semop):
+    cdef Semaphore s
+    @cython.locals(s=Semaphore)
+    cdef int start(self, P pp) noexcept
+    @cython.locals(s=Semaphore, op=Semop)
+    cdef void unqueue(self) noexcept
+
+cdef int64_t weight(object n, str what) except -1
+@cython.locals(op=Acquire)
+cdef Acquire newacquire(Semaphore s, int64_t n)
+@cython.locals(pp=P)
+cdef void readychain(Semop op)

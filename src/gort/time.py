@@ -1,0 +1,10 @@
+"""Go's timers: Timer, Ticker and after_func, with the semantics of Go 1.23.
+
+After stop() or reset() no stale time is received; a timer's channel presents
+itself as unbuffered; a timer that nobody refers to is collected. `gort.sleep`,
+`gort.after` and `gort.tick` are the short forms.
+"""
+
+from .runtime.ticks import Ticker, Timer, after_func
+
+__all__ = ["Ticker", "Timer", "after_func"]
