@@ -92,6 +92,7 @@ def schedinit(procs: int) -> None:
     np.pds.clear()
     _panics.clear()
     sched.signals.clear()
+    sched.gm = parsedebugvars().get("sched") == "gm"
     sched.starttime = nanotime()
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()
@@ -443,6 +444,7 @@ def schedstats() -> dict[str, int]:
         "netpoll_waiters": load(sched.netpollwaiters),
         "draining": load(sched.draining),
         "exiting": load(sched.exiting),
+        "gm": int(sched.gm),
     }
 
 

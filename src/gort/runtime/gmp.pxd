@@ -75,6 +75,7 @@ cdef class M:
     cdef readonly int64_t id
     cdef P p
     cdef P nextp
+    cdef G nextg
     cdef G curg
     cdef G lockedg
     cdef M schedlink
@@ -122,6 +123,7 @@ cdef class Shard:
 cdef class Sched:
     cdef mutex lock
     cdef atomic gen
+    cdef bint gm
     cdef atomic up
     cdef atomic goidgen
     cdef list allp

@@ -69,6 +69,7 @@ if not cython.compiled:
         sched,
         throw,
     )
+    from .gm import gmready
     from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
 
@@ -295,6 +296,9 @@ def goready(gp: G, pp: P, next: bool) -> None:
 
 def ready(gp: G, pp: P, next: bool) -> None:
     """Queue a runnable G: on pp, or globally by one who has no P; and wake a P."""
+    if sched.gm:
+        gmready(gp)
+        return
     if pp is not None:
         runqput(pp, gp, next)
     else:

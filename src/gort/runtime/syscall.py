@@ -30,6 +30,7 @@ if not cython.compiled:
         store_rel,
     )
     from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
+    from .gm import gmentersyscall
     from .machine import handoffp, reclaim, release, stale
     from .park import cancelexc, wakewaiter
     from .proc import join
@@ -37,6 +38,8 @@ if not cython.compiled:
 
 def entersyscall(mp: M) -> None:
     """Mark the P, which is open over user code, as in a call that may block."""
+    if sched.gm and gmentersyscall(mp):
+        return
     pp = mp.p
     if pp is not None and cas(pp.status, mp.userword, mp.sysword):
         store_rel(pp.syscalltick, load(pp.syscalltick) + 1)
@@ -45,8 +48,11 @@ def entersyscall(mp: M) -> None:
 def exitsyscall(mp: M) -> bool:
     """Back in user code: the old P if it is still ours, an idle P, else False."""
     pp = mp.p
-    if pp is not None and cas(pp.status, mp.sysword, mp.userword):
-        return True
+    if pp is not None:
+        if cas(pp.status, mp.sysword, mp.userword):
+            return True
+        if load(pp.status) == mp.userword:
+            return True  # an op inside the block took one already
     pp = reclaim(mp)
     if pp is None:
         return False
