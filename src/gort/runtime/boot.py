@@ -92,7 +92,7 @@ def schedinit(procs: int) -> None:
     np.pds.clear()
     _panics.clear()
     sched.signals.clear()
-    sched.gm = parsedebugvars().get("sched") == "gm"
+    sched.gm = sched.predawn = parsedebugvars().get("sched") == "gm"
     sched.starttime = nanotime()
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()

@@ -29,6 +29,11 @@ def gmready(gp: G) -> None:
     """Queue a runnable G, and match one with an M; by any thread."""
     lock(sched.lock)
     globrunqput(gp)
+    if sched.predawn:
+        # The first is main, and nobody else runs yet: it starts on m0.
+        sched.predawn = False
+        unlock(sched.lock)
+        return
     matchmgandunlock()
 
 

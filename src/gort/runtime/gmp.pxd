@@ -124,6 +124,7 @@ cdef class Sched:
     cdef mutex lock
     cdef atomic gen
     cdef bint gm
+    cdef bint predawn
     cdef atomic up
     cdef atomic goidgen
     cdef list allp

@@ -344,7 +344,7 @@ class Shard:
 class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
     Ms and Ps, and the counts beside them; atomics say otherwise. gm: the G-M
-    scheduler runs (gm.py); set before the first M.
+    scheduler runs (gm.py); set before the first M. predawn: it has not made main yet.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
     it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
@@ -356,6 +356,7 @@ class Sched:
         "lock",
         "gen",
         "gm",
+        "predawn",
         "up",
         "goidgen",
         "allp",
@@ -426,7 +427,7 @@ class Sched:
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
             self.poller = self.m0 = self.maing = self.mstart = self.fatal = None
-            self.gm = False
+            self.gm = self.predawn = False
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
             self.stopwait = self.starttime = self.drainstart = 0
         self.maxmcount = 10000
