@@ -107,9 +107,19 @@ def test_first_in_first_out(gm: None) -> None:
     assert gort.run(main, procs=1) == [*range(10), *range(10)]
 
 
-def test_syscall_gives_the_permit_up(gm: None) -> None:
-    """At once, where G-M-P leaves it to sysmon: with one permit, a call can wait for
-    another goroutine to run."""
+def test_syscall_gives_the_permit_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, where G-M-P leaves it to sysmon, which takes only what it can use."""
+
+    async def main() -> int:
+        return (await gort.syscall(schedstats))["idleprocs"]
+
+    for value, idle in (("sched=gm", 1), ("", 0)):
+        monkeypatch.setenv("GODEBUG", value)
+        assert gort.run(main, procs=1) == idle
+
+
+def test_syscall_hands_the_permit_on(gm: None) -> None:
+    """With one permit, a call can wait for another goroutine to run."""
     ran = threading.Event()
 
     async def other() -> None:
@@ -210,6 +220,7 @@ def test_gomaxprocs_up_matches_what_is_queued(gm: None) -> None:
     async def main() -> None:
         gs = [gort.go(child) for _ in range(n)]
         gort.gomaxprocs(n + 1)
+        assert schedstats()["threads"] == 1 + n
         for g in gs:
             await g
 

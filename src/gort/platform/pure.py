@@ -99,6 +99,11 @@ def unlock(m: Any) -> None:
     m.release()
 
 
+def lockstat(m: Any, i: int) -> int:
+    """Nothing is counted here, nor in a build without GORT_LOCKSTATS."""
+    return 0
+
+
 class note:
     """One-shot sleep and wakeup; an interrupt makes the sleeper look at signals."""
 

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, nanotime,
+from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, lockstat, nanotime,
                                 newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
 from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
