@@ -48,6 +48,7 @@ if not cython.compiled:
         unlock,
         usleep,
     )
+    from .gm import gmready
     from .gmp import (
         AGOSCHED,
         ALOSTP,
@@ -69,7 +70,6 @@ if not cython.compiled:
         sched,
         throw,
     )
-    from .gm import gmready
     from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
 

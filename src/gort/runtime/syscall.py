@@ -29,8 +29,8 @@ if not cython.compiled:
         notesleep,
         store_rel,
     )
-    from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
     from .gm import gmentersyscall
+    from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
     from .machine import handoffp, reclaim, release, stale
     from .park import cancelexc, wakewaiter
     from .proc import join
