@@ -68,6 +68,11 @@ class Bench:
     def median(self, case: Case, metric: str) -> float:
         return statistics.median(found[metric] for found in self.rounds[case])
 
+    def ratio(self, case: Case, to: Case) -> float:
+        """Of the times; the median of the rounds' own ratios."""
+        rounds = zip(self.rounds[case], self.rounds[to], strict=True)
+        return statistics.median(a["ns"] / b["ns"] for a, b in rounds)
+
 
 def build_counting(python: str, where: str) -> str:
     """Build a gort that counts its lock; the folder to put on PYTHONPATH."""
@@ -116,6 +121,10 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def shown(value: float) -> str:
+    return number(value) if value >= 0.0005 else "0"
+
+
 def times(bench: Bench, python: str, args: argparse.Namespace) -> str:
     """Nanoseconds an operation, their ratio, Ms started, and sleeps of threads."""
     rows = []
@@ -124,12 +133,12 @@ def times(bench: Bench, python: str, args: argparse.Namespace) -> str:
             p, m = (Case(python, workload, procs, s, False) for s in SCHEDULERS)
             row = [f"{workload}, {procs}"]
             row += [number(bench.median(c, "ns")) for c in (p, m)]
-            row += [f"{bench.median(m, 'ns') / bench.median(p, 'ns'):.2f}"]
-            row += [number(bench.median(c, "threads")) for c in (p, m)]
-            row += [number(bench.median(c, "sleeps")) for c in (p, m)]
+            row += [f"{bench.ratio(m, p):.2f}"]
+            row += [f"{bench.median(c, 'threads'):g}" for c in (p, m)]
+            row += [shown(bench.median(c, "sleeps")) for c in (p, m)]
             rows.append(row)
     head = ["workload, procs", "G-M-P ns", "G-M ns", "G-M / G-M-P"]
-    head += ["Ms G-M-P", "Ms G-M", "sleeps/op G-M-P", "sleeps/op G-M"]
+    head += ["Ms G-M-P", "G-M", "sleeps/op G-M-P", "G-M"]
     return markdown(head, rows)
 
 
@@ -145,7 +154,7 @@ def counts(bench: Bench, python: str, args: argparse.Namespace) -> str:
                     case = Case(python, workload, procs, scheduler, True)
                     value = bench.median(case, metric)
                     share = metric in ("moved", "crossed")
-                    row.append(f"{100 * value:.1f}%" if share else number(value))
+                    row.append(f"{100 * value:.1f}%" if share else shown(value))
             rows.append(row)
     head = ["workload, procs"]
     for name in ("taken/op", "contended/op", "wait ns/op", "moved", "crossed"):

@@ -404,7 +404,9 @@ def execute(mp: M) -> bool:
             mp.curg = None
             if parkdone(gp):
                 return True
-            # Readied while its frames were live: on with it, in the same slice.
+            # Readied while its frames were live: on with it, in the same slice. Its op
+            # may have claimed another P than the one that it had lost.
+            pp = mp.p
             gp.m = mp
             mp.curg = gp
             continue
