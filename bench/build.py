@@ -1,4 +1,4 @@
-"""Builds the two helpers that are not Python, the Go program and the load generator, into the
+"""Builds the helpers that are not Python, the Go program and those in load/, into the
 user's cache directory, once for each state of their sources and compilers."""
 
 from __future__ import annotations
@@ -35,11 +35,16 @@ def go_program() -> str:
 
 @functools.cache
 def load_generator() -> str:
+    return c_program("echo_load")
+
+
+def c_program(name: str) -> str:
+    """One of the C programs in load/."""
     compiler = os.environ.get("CC") or shutil.which("cc") or "gcc"
-    source = HERE / "load" / "echo_load.c"
+    source = HERE / "load" / f"{name}.c"
     version = output([compiler, "--version"])
-    command = [compiler, "-O2", "-Wall", "-o", "{}", str(source)]
-    return built("echo_load", [source], version, command, HERE)
+    command = [compiler, "-O2", "-Wall", "-pthread", "-o", "{}", str(source)]
+    return built(name, [source], version, command, HERE)
 
 
 def built(name: str, sources: Sequence[Path], compiler: str, command: list[str], cwd: Path) -> str:

@@ -1,4 +1,7 @@
-"""Guards around every test: no hang, no leaked gort thread, no leaked fd."""
+"""Guards around every test: no hang, no leaked gort thread, no leaked fd.
+
+GORT_TEST_SCHED=gm runs the suite on the G-M scheduler of Go 1.0.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 HANG = float(os.environ.get("GORT_TEST_HANG", "60"))
+SCHED = os.environ.get("GORT_TEST_SCHED", "")
 _stderr = 2
 
 
@@ -19,6 +23,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the real stderr: at a hang, the one that pytest captures is lost."""
     global _stderr
     _stderr = os.dup(2)
+    config.addinivalue_line("markers", "gmp(why): is about what only P has; skipped under G-M")
+    if SCHED:
+        # Also for subprocesses, which inherit it.
+        old = os.environ.get("GODEBUG")
+        os.environ["GODEBUG"] = f"{old},sched={SCHED}" if old else f"sched={SCHED}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    marker = item.get_closest_marker("gmp")
+    if marker is not None and SCHED == "gm":
+        pytest.skip(f"G-M: {marker.args[0]}")
 
 
 @pytest.fixture(params=(1, 2, 4), ids=lambda n: f"procs{n}")

@@ -299,7 +299,7 @@ def test_inittrace(tmp_path: Path) -> None:
     assert re.fullmatch(LINE % "quick", quick)
     found = re.fullmatch(LINE % "slow", slow)
     assert found and float(found[1]) >= 20 and found[2] == "0"
-    assert int(found[3]) >= 1000
+    assert int(found[3]) >= 900
     done = script(tmp_path, TRACED, GODEBUG="inittrace=0")
     assert done.stderr == ""
 

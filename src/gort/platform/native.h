@@ -98,6 +98,9 @@ gort_futex(int32_t *addr, int op, int32_t val, const struct timespec *ts)
  * holder is a thread of the process that this one was forked from. */
 typedef struct {
     int32_t v;
+#ifdef GORT_LOCKSTATS /* for bench/gm.py; written by the holder */
+    int64_t stats[3];
+#endif
 } gort_mutex;
 
 static int32_t gort_held; /* getpid() << 2 | 1; each extension module has one */
@@ -157,9 +160,35 @@ gort_lock_slow(gort_mutex *m)
 #endif
 }
 
+#ifdef GORT_LOCKSTATS
+static int64_t gort_nanotime(void);
+
+/* Counts, in the lock itself: taken, contended, and the nanoseconds waited. */
+static void __attribute__((unused))
+gort_lock_counted(gort_mutex *m)
+{
+    int32_t zero = 0;
+    if (!__atomic_compare_exchange_n(&m->v, &zero, 1, 0, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED)) {
+        int64_t t = gort_nanotime();
+        gort_lock_slow(m);
+        m->stats[1]++;
+        m->stats[2] += gort_nanotime() - t;
+    }
+    m->stats[0]++;
+}
+#define gort_lockstat(m, i) ((m).stats[i])
+#else
+#define gort_lockstat(m, i) ((int64_t)0)
+#endif
+
 static inline void
 gort_lock_(gort_mutex *m)
 {
+#ifdef GORT_LOCKSTATS
+    gort_lock_counted(m);
+    return;
+#endif
 #ifdef Py_GIL_DISABLED
     int32_t zero = 0;
     if (gort_likely(__atomic_compare_exchange_n(&m->v, &zero, gort_held, 0, __ATOMIC_ACQUIRE,

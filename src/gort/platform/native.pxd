@@ -27,6 +27,7 @@ cdef extern from "native.h" nogil:
 
     void lock "gort_lock"(mutex m) noexcept
     void unlock "gort_unlock"(mutex m) noexcept
+    int64_t lockstat "gort_lockstat"(mutex m, int i) noexcept
 
     void noteclear "gort_noteclear"(note n) noexcept
     void notewakeup "gort_notewakeup"(note n) noexcept

@@ -28,6 +28,8 @@ RUNQ = 256
 SIGNALTICK = 50_000_000
 """How often sysmon looks for what a signal handler left, in nanoseconds."""
 
+# Taken by acquire and release, as `with` makes a bound method, which the collector
+# tracks: it could run, and a finalizer with it, under a lock of the runtime.
 _word = threading.Lock()
 
 
@@ -44,37 +46,49 @@ def load(a: atomic) -> int:
 
 def store(a: atomic, x: int) -> None:
     # Under the lock: a store between a cas's read and its write would be lost.
-    with _word:
+    _word.acquire()
+    try:
         a.v = x
+    finally:
+        _word.release()
 
 
 store_rel = store
 
 
 def cas(a: atomic, old: int, new: int) -> bool:
-    with _word:
+    _word.acquire()
+    try:
         if a.v != old:
             return False
         a.v = new
         return True
+    finally:
+        _word.release()
 
 
 def add(a: atomic, n: int) -> int:
-    with _word:
+    _word.acquire()
+    try:
         a.v += n
         return a.v
+    finally:
+        _word.release()
 
 
 def swap(a: atomic, x: int) -> int:
-    with _word:
+    _word.acquire()
+    try:
         old = a.v
         a.v = x
         return old
+    finally:
+        _word.release()
 
 
 def fence() -> None:
-    with _word:
-        pass
+    _word.acquire()
+    _word.release()
 
 
 _pid = os.getpid()
@@ -118,6 +132,11 @@ def lock(m: mutex) -> None:
 
 def unlock(m: mutex) -> None:
     m.raw.release()
+
+
+def lockstat(m: Any, i: int) -> int:
+    """Nothing is counted here, nor in a build without GORT_LOCKSTATS."""
+    return 0
 
 
 class note:
@@ -186,10 +205,13 @@ def slotset(s: slot) -> bool:
 
 
 def slotswap(s: slot, o: Any) -> Any:
-    with _word:
+    _word.acquire()
+    try:
         old = s.v
         s.v = o
         return old
+    finally:
+        _word.release()
 
 
 def slotpeek(s: slot) -> Any:

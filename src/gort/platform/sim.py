@@ -40,6 +40,7 @@ from .pure import (
     gothrow,
     immortal,
     install_slots,
+    lockstat,
     poolget,
     poolops,
     ring,

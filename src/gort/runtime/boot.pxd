@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, ismainthread, load, lock,
+from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
                                 store, swap, unlock)
 from .fork cimport Atfork, atfork

@@ -35,6 +35,7 @@ if not cython.compiled:
         ismainthread,
         load,
         lock,
+        lockstat,
         nanotime,
         newosproc,
         noteclear,
@@ -103,6 +104,7 @@ def schedinit(procs: int) -> None:
     np.pds.clear()
     _panics.clear()
     sched.signals.clear()
+    sched.gm = parsedebugvars().get("sched") == "gm"
     sched.starttime = nanotime()
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()
@@ -416,16 +418,23 @@ def go(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> G:
 
 
 def schedstats() -> dict[str, int]:
-    """Counters of this run: threads started, goroutines stolen."""
+    """Counters of this run: threads started, goroutines stolen. And of sched.lock since
+    the process began, where they are compiled in (GORT_LOCKSTATS): how often it was
+    taken and contended, and the nanoseconds waited."""
     return {
         "threads": load(sched.nthreads),
         "steals": load(sched.nsteals),
         "goroutines": gcount(),
         "running_threads": sched.mcount - sched.nmidle - sched.nmidlelocked,
+        "idleprocs": load(sched.npidle),
         "runqueue": load(sched.runqsize),
         "netpoll_waiters": load(sched.netpollwaiters),
         "draining": load(sched.draining),
         "exiting": load(sched.exiting),
+        "gm": int(sched.gm),
+        "lock_taken": lockstat(sched.lock, 0),
+        "lock_contended": lockstat(sched.lock, 1),
+        "lock_wait_ns": lockstat(sched.lock, 2),
     }
 
 

@@ -80,6 +80,7 @@ cdef class M:
     cdef readonly int64_t id
     cdef P p
     cdef P nextp
+    cdef G nextg
     cdef G curg
     cdef G lockedg
     cdef M schedlink
@@ -127,6 +128,7 @@ cdef class Shard:
 cdef class Sched:
     cdef mutex lock
     cdef atomic gen
+    cdef bint gm
     cdef atomic booted
     cdef atomic up
     cdef atomic goidgen

@@ -233,14 +233,16 @@ class G:
 class M:
     """A machine: one OS thread.
 
-    Its own thread alone writes every field but these: nextp, lockedg and
+    Its own thread alone writes every field but these: nextp, nextg, lockedg and
     schedlink, which belong to whoever took it off the idle list under sched.lock.
+    nextg is the G-M scheduler's (gm.py).
     """
 
     __slots__ = (
         "id",
         "p",
         "nextp",
+        "nextg",
         "curg",
         "lockedg",
         "schedlink",
@@ -260,7 +262,7 @@ class M:
         if not cython.compiled:
             self.park = note()
             self.result = slot()
-            self.p = self.nextp = self.curg = self.lockedg = self.schedlink = None
+            self.p = self.nextp = self.nextg = self.curg = self.lockedg = self.schedlink = None
             self.spinning = self.ism0 = False
             self.action = 0
             self.ident = None
@@ -349,7 +351,8 @@ class Shard:
 class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
     Ms and Ps, and the counts beside them; atomics say otherwise. nmsys counts
-    the threads that are not in mcount: sysmon and the template thread.
+    the threads that are not in mcount: sysmon and the template thread. gm: the G-M
+    scheduler runs (gm.py); set before the first M.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
     it there. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
@@ -361,6 +364,7 @@ class Sched:
         "lock",
         "gen",
         "booted",
+        "gm",
         "up",
         "goidgen",
         "allp",
@@ -438,6 +442,7 @@ class Sched:
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
             self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
+            self.gm = False
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
             self.nmsys = self.stopwait = self.starttime = self.drainstart = 0
         self.maxmcount = 10000

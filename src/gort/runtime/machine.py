@@ -292,6 +292,9 @@ def wakep(pp: P) -> None:
     """
     if pp is not None and load(sched.nprocs) == 1:
         return
+    if sched.gm:
+        startm(None, False, False)
+        return
     if load(sched.nmspinning) != 0 or not cas(sched.nmspinning, 0, 1):
         return
     lock(sched.lock)
@@ -310,7 +313,11 @@ def handoffp(pp: P) -> None:
     if not runqempty(pp) or load(sched.runqsize) != 0:
         startm(pp, False, False)
         return
-    if load(sched.nmspinning) + load(sched.npidle) == 0 and cas(sched.nmspinning, 0, 1):
+    if (
+        not sched.gm
+        and load(sched.nmspinning) + load(sched.npidle) == 0
+        and cas(sched.nmspinning, 0, 1)
+    ):
         # Nobody is looking for work: have somebody look.
         store(sched.needspinning, 0)
         startm(pp, True, False)

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
                                 nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
                                 unlock, usleep)
+from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
                    WPENDING, WREADY, sched, throw)

@@ -53,6 +53,7 @@ if not cython.compiled:
         unlock,
         usleep,
     )
+    from .gm import gmready
     from .gmp import (
         AGOSCHED,
         ALOSTP,
@@ -310,6 +311,9 @@ def goready(gp: G, pp: P, next: bool) -> None:
 
 def ready(gp: G, pp: P, next: bool) -> None:
     """Queue a runnable G: on pp, or globally by one who has no P; and wake a P."""
+    if sched.gm:
+        gmready(gp)
+        return
     if pp is not None:
         runqput(pp, gp, next)
     else:

@@ -145,6 +145,10 @@ def findrunnable(mp: M) -> G | None:
             if not stopm(mp):
                 return None
             continue
+        if mp.nextg is not None:
+            gp = mp.nextg
+            mp.nextg = None
+            return gp
         if load(sched.gcwaiting) != 0:
             if not gcstopm(mp):
                 return None
@@ -156,8 +160,12 @@ def findrunnable(mp: M) -> G | None:
         gp = findlocal(mp, pp)
         if gp is not None:
             return gp
+        if sched.gm:
+            runtimers(pp)
+            if load(sched.runqsize) != 0:
+                continue
         # Steal, while not more than half of the busy Ps' number do.
-        if mp.spinning or 2 * load(sched.nmspinning) < load(sched.nprocs) - load(sched.npidle):
+        elif mp.spinning or 2 * load(sched.nmspinning) < load(sched.nprocs) - load(sched.npidle):
             if not mp.spinning:
                 becomespinning(mp)
             gp = stealwork(mp, pp)
@@ -227,6 +235,15 @@ def stealwork(mp: M, pp: P) -> G | None:
                 if gp is not None:
                     return gp
     return None
+
+
+def runtimers(mine: P) -> None:
+    """All timers that are due, on whichever heap."""
+    now = nanotime()
+    for i in range(load(sched.nprocs)):
+        p2: P = sched.allp[i]
+        if load(p2.minwhen) != 0:
+            checktimers(p2, now, mine)
 
 
 def giveup(mp: M, pp: P) -> int:
@@ -397,7 +414,9 @@ def execute(mp: M) -> bool:
             mp.curg = None
             if parkdone(gp):
                 return True
-            # Readied while its frames were live: on with it, in the same slice.
+            # Readied while its frames were live: on with it, in the same slice. Its op
+            # may have claimed another P than the one that it had lost.
+            pp = mp.p
             gp.m = mp
             mp.curg = gp
             continue

@@ -161,7 +161,8 @@ def globrunqput(gp: G) -> None:
 def globrunqget(pp: P, max: int) -> G | None:
     """Take one from the global queue and a fair share of it to pp; sched.lock is held.
 
-    The share is n/gomaxprocs+1, at most half the ring, at most max when not 0.
+    The share is n/gomaxprocs+1, at most half the ring, at most max when not 0;
+    just the one where P has no queue (gm.py).
     """
     size = load(sched.runqsize)
     if size == 0:
@@ -173,6 +174,8 @@ def globrunqget(pp: P, max: int) -> G | None:
         n = max
     if n > RUNQ // 2:
         n = RUNQ // 2
+    if sched.gm:
+        n = 1
     first = globrunqpop()
     for i in range(n - 1):
         gp = globrunqpop()

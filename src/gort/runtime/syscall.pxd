@@ -5,6 +5,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, cas, g
                                 notesleep, nanotime, store, store_rel, unlock)
 from .gmp cimport (ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WPENDING, WREADY, sched)
+from .gm cimport gmentersyscall
 from .machine cimport claim, handoffp, release, stale
 from .park cimport Gosched, Op, Threadwaiter, cancelexc, wakewaiter
 from .proc cimport join

@@ -29,6 +29,7 @@ if not cython.compiled:
         notesleep,
         store_rel,
     )
+    from .gm import gmentersyscall
     from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
     from .machine import claim, handoffp, release, stale
     from .park import cancelexc, wakewaiter
@@ -37,6 +38,8 @@ if not cython.compiled:
 
 def entersyscall(mp: M) -> None:
     """Mark the P, which is open over user code, as in a call that may block."""
+    if sched.gm and gmentersyscall(mp):
+        return
     pp = mp.p
     if pp is not None and cas(pp.status, mp.userword, mp.sysword):
         store_rel(pp.syscalltick, load(pp.syscalltick) + 1)

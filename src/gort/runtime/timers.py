@@ -65,8 +65,8 @@ class Sleep(Op):
     def start(self, pp: P) -> int:
         if self.when <= nanotime():
             return RETURN
-        if pp is None:
-            pp = anyp()
+        if pp is None or sched.gm:
+            pp = anyp()  # Go 1.0 had one heap
         self.pp = pp
         self.gopark(5)
         addtimer(pp, self.when, self)

@@ -5,7 +5,7 @@ from ..platform.native cimport callsite_of, getm, load, nanotime
 from .gmp cimport (G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, Gwaiting, M, P, PSTATE,
                    Psyscall, Sched, allgs, sched)
 
-@cython.locals(mp=M)
+@cython.locals(mp=M, pp=P)
 cpdef str describe(G gp)
 cpdef str dumpg(G gp, dict frames)
 @cython.locals(gp=G)

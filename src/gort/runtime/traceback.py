@@ -37,12 +37,15 @@ _NAMES = {
 
 
 def describe(gp: G) -> str:
-    """A G's status in words; syscall is a running one whose P says so."""
+    """A G's status in words; syscall is a running one whose P says so, or whose M
+    gave its P up."""
     s = load(gp.status_) & ~Gscan
     if s == Grunning:
         mp: M = gp.m
-        if mp is not None and mp.p is not None and load(mp.p.status) & PSTATE == Psyscall:
-            return "syscall"
+        if mp is not None:
+            pp = mp.p
+            if pp is None or load(pp.status) & PSTATE == Psyscall:
+                return "syscall"
     return _NAMES.get(s, "idle")
 
 

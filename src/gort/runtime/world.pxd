@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (cas, getm, load, lock, noteclear, notesleep, notewakeup, ringtake,
                                 slotswap, store, swap, unlock)
+from .gm cimport matchall
 from .gmp cimport (G, M, P, PSTATE, Pdead, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched, sched,
                    throw)
 from .machine cimport acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep

@@ -29,6 +29,7 @@ if not cython.compiled:
         swap,
         unlock,
     )
+    from .gm import matchall
     from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, sched
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
     from .runq import globrunqput, runqempty, runqget
@@ -104,7 +105,9 @@ def starttheworld(mine: P | None) -> None:
     unlock(sched.lock)
     for pp in runnable:
         startm(pp, False, False)
-    if more:
+    if more and sched.gm:
+        matchall()
+    elif more:
         startm(None, False, False)
     wakep(None)  # timers of idle Ps need somebody who looks
     netpollbreak()
