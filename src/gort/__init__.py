@@ -20,6 +20,7 @@ from .runtime.boot import (
     set_max_threads,
     unlock_os_thread,
 )
+from .runtime.cleanup import Cleanup, add_cleanup
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.gmp import G as Goroutine
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
@@ -39,9 +40,11 @@ __all__ = [
     "Cancelled",
     "Chan",
     "ChanClosed",
+    "Cleanup",
     "DeadlockError",
     "Goroutine",
     "WouldBlock",
+    "add_cleanup",
     "after",
     "blocking",
     "chan",

@@ -19,9 +19,11 @@ __all__ = [
     "Cancelled",
     "Chan",
     "ChanClosed",
+    "Cleanup",
     "DeadlockError",
     "Goroutine",
     "WouldBlock",
+    "add_cleanup",
     "after",
     "blocking",
     "chan",
@@ -107,6 +109,11 @@ class Chan(Generic[_T]):
     def __aiter__(self) -> Chan[_T]: ...
     def __anext__(self) -> _ChanOp[_T]: ...
 
+@final
+class Cleanup:
+    def stop(self) -> None: ...
+
+def add_cleanup(obj: object, fn: Callable[[*_Ts], object], /, *args: *_Ts) -> Cleanup: ...
 @overload
 def run(
     main: Callable[[*_Ts], Coroutine[Any, Any, _T]], *args: *_Ts, procs: int | None = None

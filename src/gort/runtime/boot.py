@@ -14,7 +14,9 @@ from typing import Any
 
 import cython
 
+from .cleanup import startcleanups, stopcleanups
 from .debug import debugint, parsedebugvars
+from .gcwork import gcenable, gcrestore, gcstats
 from .gmp import G, M, P
 from .park import Cancelled, cancelall, wakewaiters
 from .proc import checkmain
@@ -152,7 +154,8 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     if getm() is not None:
         raise RuntimeError("gort.run was called inside a goroutine: use gort.go")
     schedinit(procs)
-    tracens = debugint(parsedebugvars(), "schedtrace") * 1_000_000
+    debug = parsedebugvars()
+    tracens = debugint(debug, "schedtrace") * 1_000_000
     m0 = M(0, load(sched.gen))
     m0.ism0 = threading.current_thread() is threading.main_thread()
     sched.m0 = m0
@@ -171,6 +174,9 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         lock(sched.lock)
         pp = pidleget()
         unlock(sched.lock)
+        startcleanups()
+        if debug.get("gcworker") != "0":
+            gcenable(debugint(debug, "gctrace") > 0)
         setm(m0)
         acquirep(m0, pp)
         release(m0, pp)  # newproc is called from user code
@@ -183,6 +189,8 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         store(sched.exiting, 1)
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
+        gcrestore()
+        stopcleanups()
         if restore is not None:
             restore()
         if monitor.ident is not None:
@@ -432,7 +440,7 @@ def go(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> G:
     return newproc(fn, args, kwargs)
 
 
-def schedstats() -> dict[str, int]:
+def schedstats() -> dict[str, Any]:
     """Counters of this run: threads started, goroutines stolen."""
     return {
         "threads": load(sched.nthreads),
@@ -443,6 +451,7 @@ def schedstats() -> dict[str, int]:
         "netpoll_waiters": load(sched.netpollwaiters),
         "draining": load(sched.draining),
         "exiting": load(sched.exiting),
+        "gc": gcstats(),
     }
 
 

@@ -104,6 +104,7 @@ cdef class P:
     cdef int64_t seenwhen
     cdef int64_t goidcache
     cdef int64_t goidcacheend
+    cdef int64_t gctick
     cdef mutex timerlock
     cdef Heap timers
     cdef atomic minwhen
@@ -141,6 +142,8 @@ cdef class Sched:
     cdef G runqtail
     cdef atomic runqsize
     cdef atomic gcwaiting
+    cdef atomic gcforce
+    cdef atomic cleanupwake
     cdef int64_t stopwait
     cdef note stopnote
     cdef mutex worldsema
@@ -188,5 +191,7 @@ cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
 cdef void allgadd(G gp)
 @cython.locals(shard=Shard)
 cdef void allgdel(G gp)
+@cython.locals(shard=Shard)
+cdef void setsystem(G gp, bint system)
 @cython.locals(shard=Shard)
 cdef list allgs()

@@ -116,6 +116,7 @@ WAITREASONS = (
     "group wait",
     "GC worker (idle)",
     "chan receive (nil chan)",
+    "cleanup wait",
 )
 """What a waiting goroutine waits for, in Go's words; an op holds the index."""
 
@@ -290,6 +291,7 @@ class P:
         "seenwhen",
         "goidcache",
         "goidcacheend",
+        "gctick",
         "timerlock",
         "timers",
         "minwhen",
@@ -310,7 +312,7 @@ class P:
             self.timerlock = mutex()
             self.minwhen = atomic()
             self.seentick = self.seenwhen = self.zombies = 0
-            self.goidcache = self.goidcacheend = 0
+            self.goidcache = self.goidcacheend = self.gctick = 0
             self.link = None
         self.id = id
         self.timers = Heap()
@@ -320,7 +322,8 @@ class P:
 
 
 class Shard:
-    """A part of the list of all live goroutines, under its own lock."""
+    """A part of the list of all live goroutines, under its own lock; n is how many of
+    them are users'."""
 
     __slots__ = ("lock", "head", "n")
 
@@ -344,7 +347,8 @@ class Sched:
     Ms and Ps, and the counts beside them; atomics say otherwise.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
+    it there. gcforce asks the next scheduling round for a collection, and cleanupwake
+    for the cleanup goroutine. mstart, join, cancel, panic, interrupted, mainexit, drained,
     abandon, deadlocked and describe are functions of upper floors,
     handed in at boot.
     """
@@ -371,6 +375,8 @@ class Sched:
         "runqtail",
         "runqsize",
         "gcwaiting",
+        "gcforce",
+        "cleanupwake",
         "stopwait",
         "stopnote",
         "worldsema",
@@ -416,6 +422,7 @@ class Sched:
             self.exitnote = note()
             for name in (
                 "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
+                "gcforce cleanupwake "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "threadwaiters deadcheck nsteals nthreads"
             ).split():
@@ -479,7 +486,8 @@ def allgadd(gp: G) -> None:
     if head is not None:
         head.allprev = gp
     shard.head = gp
-    shard.n += 1
+    if not gp.issystem:
+        shard.n += 1
     unlock(shard.lock)
 
 
@@ -496,7 +504,18 @@ def allgdel(gp: G) -> None:
         next.allprev = prev
     gp.allnext = None
     gp.allprev = None
-    shard.n -= 1
+    if not gp.issystem:
+        shard.n -= 1
+    unlock(shard.lock)
+
+
+def setsystem(gp: G, system: bool) -> None:
+    """Whether a listed goroutine is the runtime's own, which is not counted."""
+    shard: Shard = sched.shards[gp.goid % NSHARD]
+    lock(shard.lock)
+    if gp.issystem != system:
+        gp.issystem = system
+        shard.n += -1 if system else 1
     unlock(shard.lock)
 
 

@@ -353,9 +353,11 @@ def cancelexc(gp: G) -> BaseException:
 
 
 def cancel(gp: G) -> None:
-    """Goroutine.cancel."""
+    """Goroutine.cancel. A system goroutine, which a finalizer may see, is left alone."""
     if load(sched.up) == 0:
         raise RuntimeError("cancel: no gort runtime is up")
+    if gp.issystem:
+        return
     store(gp.cancelreq, load(gp.cancelreq) | 1)
     interrupt(gp)
     wakewaiters(gp)
@@ -363,8 +365,10 @@ def cancel(gp: G) -> None:
 
 @cython.locals(gp=G)
 def cancelall() -> None:
-    """Cancel every goroutine, as shutdown, a panic and a deadlock do."""
+    """Cancel every goroutine of a user, as shutdown, a panic and a deadlock do."""
     for gp in allgs():
+        if gp.issystem:
+            continue
         store(gp.cancelreq, load(gp.cancelreq) | 1)
         interrupt(gp)
         wakewaiters(gp)

@@ -46,6 +46,8 @@ if not cython.compiled:
         swap,
         unlock,
     )
+    from .cleanup import wakecleanup
+    from .gcwork import FORCED, IDLE, findgcworker, gcdue, gcfits, gcpoll
     from .gmp import (
         ALOSTP,
         ANONE,
@@ -162,19 +164,31 @@ def findrunnable(mp: M) -> G | None:
                 return gp
             if not runqempty(pp):
                 continue  # a stolen timer made something runnable
+        gp = idlegc()
+        if gp is not None:
+            return gp
         if giveup(mp, pp) == GIVEUPSTOP and not stopm(mp):
             return None
 
 
 def findlocal(mp: M, pp: P) -> G | None:
-    """Timers, every 61st tick the global queue, the local queue, the global queue,
-    the network."""
+    """Timers, a forced collection, every 61st tick the global queue, the cleanup
+    goroutine, the local queue, the global queue, the network."""
     if load(pp.minwhen) != 0:
         checktimers(pp, nanotime(), pp)
+    pp.gctick += 1
+    if pp.gctick & 255 == 0:
+        gcpoll()
+    if load(sched.gcforce) != 0:
+        gp = findgcworker(FORCED)
+        if gp is not None:
+            return gp
     if load(pp.schedtick) % 61 == 0 and load(sched.runqsize) > 0:
         gp = globalrunq(pp, 1)
         if gp is not None:
             return gp
+    if load(sched.cleanupwake) != 0:
+        wakecleanup(pp)
     gp = slotswap(pp.runnext, None)
     if gp is not None:
         # Inherits the time slice: execute counts a tick, this takes it back.
@@ -224,6 +238,16 @@ def stealwork(mp: M, pp: P) -> G | None:
                 if gp is not None:
                     return gp
     return None
+
+
+def idlegc() -> G | None:
+    """Idle GC work, where no other P is busy: a collection stops them all."""
+    if load(sched.npidle) < load(sched.nprocs) - 1:
+        return None
+    now = nanotime()
+    if not gcdue(now) or not gcfits(now, checktimersnop()):
+        return None
+    return findgcworker(IDLE)
 
 
 def giveup(mp: M, pp: P) -> int:

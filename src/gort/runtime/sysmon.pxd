@@ -3,6 +3,8 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (add, cas, getident, load, lock, nanotime, noteclear, notesleep, store,
                                 swap, unlock, usleep)
+from .cleanup cimport wakecleanup
+from .gcwork cimport gclook
 from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched)
 from .machine cimport handoffp, netpollbreak, startm, wakep
 from .netpoll cimport netpoll, readylist
@@ -14,9 +16,13 @@ from .runq cimport runqempty
 cdef void sysmon(int64_t tracens)
 @cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t)
 cdef int64_t retake(int64_t now)
+@cython.locals(pp=P, i=int64_t, s=int64_t, asked=int)
+cdef int64_t forcegc(int64_t now)
 cdef bint worth(P pp) noexcept
-@cython.locals(ns=int64_t, when=int64_t)
+@cython.locals(ns=int64_t, when=int64_t, idle=bint)
 cdef void deepsleep(int64_t now, int64_t nexttrace)
+@cython.locals(run=int64_t)
+cdef bint someoneruns()
 cdef bint alldead()
 @cython.locals(run=int64_t)
 cdef bint allidle()

@@ -27,8 +27,10 @@ if not cython.compiled:
         unlock,
         usleep,
     )
+    from .cleanup import wakecleanup
+    from .gcwork import gclook
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
-    from .machine import handoffp, startm
+    from .machine import handoffp, startm, wakep
     from .netpoll import netpoll, readylist
     from .proc import checktimersnop
     from .runq import runqempty
@@ -36,6 +38,7 @@ if not cython.compiled:
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
 _GRACE = 5_000 * _MS
+_GCLOOK = 20 * _MS
 
 
 class DeadlockError(RuntimeError):
@@ -61,9 +64,12 @@ def sysmon(tracens: int) -> None:
             nexttrace = now + tracens
         if sched.signals:
             sched.interrupted(None)
+        if load(sched.cleanupwake) != 0:
+            wakecleanup(None)
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
+            forcegc(now)
             deepsleep(now, nexttrace)
             idle = 0
             delay = 20
@@ -76,7 +82,7 @@ def sysmon(tracens: int) -> None:
             and cas(sched.lastpoll, lastpoll, now)
         ):
             readylist(netpoll(0), None)
-        if retake(now) != 0:
+        if forcegc(now) + retake(now) != 0:
             idle = 0
         else:
             idle += 1
@@ -124,6 +130,28 @@ def retake(now: int) -> int:
     return n
 
 
+def forcegc(now: int) -> int:
+    """At the ceiling of allocations have a P collect: an idle one, or one whose
+    goroutine comes to its next op soon, or else take one from user code. 1 while
+    nobody has come for it."""
+    asked = gclook(now)
+    if asked == 0:
+        return 0
+    if load(sched.npidle) != 0:
+        wakep(None)
+        return 1
+    for i in range(load(sched.nprocs)):
+        pp: P = sched.allp[i]
+        if asked == 1:
+            store(pp.preempt, 1)
+            continue
+        s = load(pp.status)
+        if s & PSTATE == Puser and cas(pp.status, s, Pidle):
+            handoffp(pp)
+            break
+    return 1
+
+
 def worth(pp: P) -> bool:
     """Whether anyone could use pp: it has work or timers, there is global work, or
     nobody else is there to look for some."""
@@ -141,7 +169,8 @@ def deepsleep(now: int, nexttrace: int) -> None:
     noteclear(sched.sysmonnote)
     store(sched.sysmonwait, 1)
     # Who takes a P clears sysmonwait and wakes us; look again now that they can see it.
-    if load(sched.npidle) == load(sched.nprocs) or load(sched.gcwaiting) != 0:
+    idle = load(sched.npidle) == load(sched.nprocs) and load(sched.cleanupwake) == 0
+    if idle or load(sched.gcwaiting) != 0:
         ns = -1
         if nexttrace:
             ns = max(nexttrace - now, 0)
@@ -150,12 +179,23 @@ def deepsleep(now: int, nexttrace: int) -> None:
             ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
         if load(sched.draining) != 0:
             ns = 100 * _MS
+        if someoneruns():
+            ns = _GCLOOK if ns < 0 else min(ns, _GCLOOK)
         if not cython.compiled:
             # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.
             ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
         if load(sched.exiting) == 0:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
+
+
+def someoneruns() -> bool:
+    """Whether Python code may run, and make garbage, although every P is idle: an M
+    whose P was taken, or a thread from outside."""
+    run = sched.mcount - sched.nmidle - sched.nmidlelocked
+    if load(sched.lastpoll) == 0:
+        run -= 1  # in the poller
+    return run > 0 or threading.active_count() > sched.mcount + 1
 
 
 def alldead() -> bool:
