@@ -2,13 +2,13 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport load, nanotime, store
-from .gmp cimport G, Sched, sched
+from .gmp cimport G, P, Sched, sched
 from .systemg cimport Sysg, dropsysg, sleepop, wakesysg
 
 cdef enum:
     IDLE = 0
     FORCED = 1
-    CEILING = 10
+    CEILING = 4
     RECOUNT = 8
 
 @cython.final
@@ -17,6 +17,7 @@ cdef class Gcwork:
     cdef bint trace
     cdef Sysg w
     cdef int32_t mode
+    cdef int32_t gen
     cdef int64_t t0
     cdef int64_t t1
     cdef int64_t t2
@@ -26,6 +27,7 @@ cdef class Gcwork:
     cdef int64_t old
     cdef int64_t aged
     cdef int64_t young
+    cdef int64_t since
     cdef int64_t tookfull
     cdef int64_t cost
     cdef int64_t nextidle
@@ -44,14 +46,16 @@ cdef void setgoals() except *
 @cython.locals(n=int64_t)
 cdef int64_t allocated() except? -1
 cdef bint gcdue(int64_t now)
-@cython.locals(n=int64_t, gen=int)
+@cython.locals(n=int64_t, gen=int, left=int64_t)
 cdef bint gcfits(int64_t now, int64_t until)
-cdef bint gcpoll()
+@cython.locals(n=int64_t)
+cdef int64_t gcpoll()
+@cython.locals(n=int64_t, grown=int64_t, rounds=int64_t)
+cdef void gctick(P pp)
 cdef int gclook(int64_t now)
 @cython.locals(gp=G)
 cdef G findgcworker(int mode)
-@cython.locals(c1=int64_t, c2=int64_t)
-cdef int generation(int64_t n, int mode)
+cdef int generation(int64_t n)
 @cython.locals(n=int64_t, start=int64_t, ns=int64_t, found=int64_t, gen=int, mode=int)
 cpdef void collect() except *
 cdef void grown(int gen, int64_t survived)

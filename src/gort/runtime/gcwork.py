@@ -6,9 +6,13 @@ collects, as user code and under no lock, since finalizers run in it:
 - idle: an M that found nothing to run, while no other P is busy, takes the worker
   if gc's own threshold is passed, and if the collection is likely to be over
   before the next timer;
-- forced: at CEILING thresholds the next scheduling round of any P takes it. Each
-  P looks every 256 rounds; sysmon looks every millisecond, and where all Ps stay in
-  user code it takes one of them.
+- forced: at CEILING thresholds the next scheduling round of any P takes it. Ps look
+  every 1 to 256 rounds, by how fast it fills; sysmon looks every millisecond, and
+  where all Ps stay in user code it takes one of them.
+
+At four thresholds a load that idles at times is collected while it does, and one
+that never idles is no worse off than with a collection inside its allocations; at ten
+its collections outgrow the processor's caches (bench/gcworker.py).
 
 Which generation: gc's rules (gc.get_threshold; a full collection only where what
 has grown old since the last one is a quarter of what was old then). CPython keeps
@@ -30,7 +34,7 @@ from typing import Any
 
 import cython
 
-from .gmp import G
+from .gmp import G, P
 from .systemg import Sysg
 
 if not cython.compiled:
@@ -40,7 +44,7 @@ if not cython.compiled:
 
     IDLE = 0
     FORCED = 1
-    CEILING = 10
+    CEILING = 4
     RECOUNT = 8
 
 _MS = 1_000_000
@@ -49,6 +53,8 @@ _REASON = 15
 
 getcount: Any = getattr(gc, "get_count", None)
 collectnow = gc.collect
+# From 3.14 on, one of generation 1 takes an increment of the old generation along.
+INCREMENTAL = sys.version_info >= (3, 14)
 GENERATIONS = "t" not in getattr(sys, "abiflags", "")
 
 
@@ -59,9 +65,10 @@ class Gcwork:
     collection is reckoned, idleat and forceat how far above it an idle and a forced
     one is due. old and aged: containers that were old after the last full
     collection, and that have grown old since; young: since the last of generation 1.
-    tookfull: nanoseconds of the last full collection; cost: of the last other one, per
-    1000 containers; spent: of all. Written by the worker, but for base and the times
-    of the next looks, where a lost write costs nothing.
+    since: allocations since then. mode and gen: of the collection to come. tookfull:
+    nanoseconds of the last full collection; cost: of the last other one, per 1000
+    containers; spent: of all. Written by the worker or by whoever is about to wake it,
+    but for base and the times of the next looks, where a lost write costs nothing.
     """
 
     __slots__ = (
@@ -69,6 +76,7 @@ class Gcwork:
         "trace",
         "w",
         "mode",
+        "gen",
         "t0",
         "t1",
         "t2",
@@ -78,6 +86,7 @@ class Gcwork:
         "old",
         "aged",
         "young",
+        "since",
         "tookfull",
         "cost",
         "nextidle",
@@ -92,9 +101,9 @@ class Gcwork:
         self.on = False
         self.trace = False
         self.w = None
-        self.mode = self.t0 = self.t1 = self.t2 = self.base = 0
+        self.mode = self.gen = self.t0 = self.t1 = self.t2 = self.base = 0
         self.idleat = self.forceat = 0
-        self.old = self.aged = self.young = 0
+        self.old = self.aged = self.young = self.since = 0
         self.tookfull = self.cost = 0
         self.nextidle = self.nextlook = 0
         self.ncollect = self.nforced = self.nfull = self.spent = 0
@@ -165,23 +174,48 @@ def gcdue(now: int) -> bool:
 
 
 def gcfits(now: int, until: int) -> bool:
-    """Whether the collection that is due is likely to be over before `until`.
+    """Whether an idle collection is likely to be over before `until`, or 0 for never.
 
-    A full one takes as long as the last; another goes by what was allocated.
+    A full one takes as long as the last; another goes by what was allocated. Where
+    a full one does not fit, the younger generations go first until it is overdue.
     """
-    if until == 0:
-        return True
     n = allocated()
-    gen = generation(n, IDLE)
-    return now + (gcw.tookfull if gen == 2 else gcw.cost * n // 1000) < until
+    gen = generation(n)
+    if until != 0:
+        left = until - now
+        if gen == 2 and gcw.tookfull >= left:
+            if not GENERATIONS:
+                return False
+            gen = 2 if getcount()[2] > 2 * gcw.t2 else 1
+        if gen < 2 and gcw.cost * n // 1000 >= left:
+            return False
+    gcw.gen = gen
+    return True
 
 
-def gcpoll() -> bool:
-    """Ask for a forced collection at the ceiling; whether one is asked for."""
-    if gcw.on and allocated() > gcw.forceat and not gc.isenabled():
+def gcpoll() -> int:
+    """Ask for a forced collection at the ceiling, unless one runs; the allocations."""
+    if not gcw.on:
+        return 0
+    n = allocated()
+    if n > gcw.forceat and load(gcw.w.busy) == 0 and not gc.isenabled():
         store(sched.gcforce, 1)
-        return True
-    return False
+    return n
+
+
+def gctick(pp: P) -> None:
+    """A P's look at the allocations, after so many of its rounds that about a quarter
+    of the ceiling may have been allocated meanwhile: 1 to 256."""
+    n = gcpoll()
+    grown = n - pp.gcseen if n > pp.gcseen else n
+    pp.gcseen = n
+    rounds = pp.gcrounds
+    if 4 * grown > gcw.forceat:
+        rounds //= 2
+    elif 8 * grown < gcw.forceat:
+        rounds *= 2
+    pp.gcrounds = min(max(rounds, 1), 256)
+    pp.gctick = 0
 
 
 def gclook(now: int) -> int:
@@ -193,7 +227,8 @@ def gclook(now: int) -> int:
     if load(sched.gcforce) != 0:
         return 2
     setgoals()
-    return 1 if gcpoll() else 0
+    gcpoll()
+    return load(sched.gcforce)
 
 
 def findgcworker(mode: int) -> G | None:
@@ -204,23 +239,23 @@ def findgcworker(mode: int) -> G | None:
     gp = wakesysg(gcw.w)
     if gp is not None:
         gcw.mode = mode
+        if mode == FORCED:
+            gcw.gen = generation(allocated())
     return gp
 
 
-def generation(n: int, mode: int) -> int:
+def generation(n: int) -> int:
     """Which generation to collect, after n allocations.
 
-    gc counts collections of the generation below. One of n allocations stands for
-    n/t0 of them, so that forced ones do not make the older garbage wait longer. A
-    forced one puts a full collection off for as long again: it may find idle time.
+    gc counts collections of generation 0 towards one of generation 1. Here one may
+    stand for several of gc's, so it goes by the allocations that those would be.
     """
     if not GENERATIONS:
         return 2
-    _, c1, c2 = getcount()
-    if c2 > gcw.t2 << mode and gcw.aged >= gcw.old // 4:
+    if getcount()[2] > gcw.t2 and gcw.aged >= gcw.old // 4:
         return 2
-    if c1 + n // max(gcw.t0, 1) > gcw.t1 or sys.version_info >= (3, 14):
-        return 1  # from 3.14 on an increment of the old generation comes with it
+    if gcw.since + n > gcw.t0 * (gcw.t1 + 1) or INCREMENTAL:
+        return 1
     return 0
 
 
@@ -228,7 +263,7 @@ def collect() -> None:
     """One collection."""
     n = allocated()
     mode = gcw.mode
-    gen = generation(n, mode)
+    gen = gcw.gen
     start = nanotime()
     found = collectnow(gen)
     ns = nanotime() - start
@@ -239,6 +274,7 @@ def collect() -> None:
         gcw.tookfull = ns
     else:
         gcw.cost = 1000 * ns // max(n, 1)
+    gcw.since = gcw.since + n if gen == 0 else 0
     grown(gen, n - found)
     gcw.base = 0
     allocated()

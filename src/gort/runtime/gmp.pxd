@@ -105,6 +105,8 @@ cdef class P:
     cdef int64_t goidcache
     cdef int64_t goidcacheend
     cdef int64_t gctick
+    cdef int64_t gcrounds
+    cdef int64_t gcseen
     cdef mutex timerlock
     cdef Heap timers
     cdef atomic minwhen

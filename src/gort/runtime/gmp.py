@@ -292,6 +292,8 @@ class P:
         "goidcache",
         "goidcacheend",
         "gctick",
+        "gcrounds",
+        "gcseen",
         "timerlock",
         "timers",
         "minwhen",
@@ -313,8 +315,10 @@ class P:
             self.minwhen = atomic()
             self.seentick = self.seenwhen = self.zombies = 0
             self.goidcache = self.goidcacheend = self.gctick = 0
+            self.gcseen = 0
             self.link = None
         self.id = id
+        self.gcrounds = 16
         self.timers = Heap()
 
     def __repr__(self) -> str:

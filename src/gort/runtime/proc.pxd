@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncg
                                 gothrow, load, lock, nanotime, notewakeup, setm, slotset, slotswap,
                                 store, store_rel, swap, unlock)
 from .cleanup cimport wakecleanup
-from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gcpoll
+from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    newg, sched, throw)

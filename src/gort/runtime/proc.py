@@ -47,7 +47,7 @@ if not cython.compiled:
         unlock,
     )
     from .cleanup import wakecleanup
-    from .gcwork import FORCED, IDLE, findgcworker, gcdue, gcfits, gcpoll
+    from .gcwork import FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
     from .gmp import (
         ALOSTP,
         ANONE,
@@ -177,8 +177,8 @@ def findlocal(mp: M, pp: P) -> G | None:
     if load(pp.minwhen) != 0:
         checktimers(pp, nanotime(), pp)
     pp.gctick += 1
-    if pp.gctick & 255 == 0:
-        gcpoll()
+    if pp.gctick >= pp.gcrounds:
+        gctick(pp)
     if load(sched.gcforce) != 0:
         gp = findgcworker(FORCED)
         if gp is not None:

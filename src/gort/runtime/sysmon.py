@@ -7,6 +7,7 @@ deeply, until the next timer or a wake-up, while every P is idle.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import cython
@@ -30,7 +31,7 @@ if not cython.compiled:
     from .cleanup import wakecleanup
     from .gcwork import gclook
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
-    from .machine import handoffp, startm, wakep
+    from .machine import handoffp, nudge, startm, wakep
     from .netpoll import netpoll, readylist
     from .proc import checktimersnop
     from .runq import runqempty
@@ -39,6 +40,7 @@ _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
+_FREETHREADED = "t" in getattr(sys, "abiflags", "")
 
 
 class DeadlockError(RuntimeError):
@@ -176,7 +178,8 @@ def deepsleep(now: int, nexttrace: int) -> None:
             ns = max(nexttrace - now, 0)
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
-            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
+            wait = 2 * _MS if load(sched.deadcheck) == 2 else 50 * _MS
+            ns = wait if ns < 0 else min(ns, wait)
         if load(sched.draining) != 0:
             ns = 100 * _MS
         if someoneruns():
@@ -207,8 +210,16 @@ def alldead() -> bool:
         startm(None, False, False)
         store(sched.deadcheck, 0)
         return False
+    if foreignthreads():
+        return False
+    if _FREETHREADED and load(sched.deadcheck) == 1:
+        # What a thread dropped that did not make it dies when its maker's thread runs
+        # the interpreter's loop, and may have a cleanup that wakes somebody.
+        store(sched.deadcheck, 2)
+        nudge()
+        return False
     # A thread that woke a goroutine and then ended is seen by the second look.
-    return not foreignthreads() and allidle()
+    return allidle()
 
 
 def allidle() -> bool:
