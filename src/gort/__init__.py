@@ -20,8 +20,8 @@ from .runtime.boot import (
     set_max_threads,
     unlock_os_thread,
 )
-from .runtime.cleanup import Cleanup, add_cleanup
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
+from .runtime.cleanup import Cleanup, add_cleanup
 from .runtime.gmp import G as Goroutine
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
 from .runtime.park import Cancelled, gosched

@@ -34,6 +34,7 @@ from typing import Any
 
 import cython
 
+from .._bytecode import safepoint
 from .gmp import G, P
 from .systemg import Sysg
 
@@ -314,6 +315,10 @@ async def gcbgworker(w: Sysg) -> None:
     """The worker's body."""
     while True:
         collect()
+        # A signal that came meanwhile interrupted no wait: take it before the next one.
+        safepoint()
+        if sched.signals:
+            sched.interrupted(None)
         await sleepop(w)
 
 
