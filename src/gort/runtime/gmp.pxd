@@ -161,6 +161,8 @@ cdef class Sched:
     cdef atomic draining
     cdef atomic threadwaiters
     cdef atomic deadcheck
+    cdef atomic safepoints
+    cdef int64_t safegoal
     cdef list shards
     cdef M m0
     cdef G maing

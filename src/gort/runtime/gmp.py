@@ -352,7 +352,8 @@ class Sched:
 
     signals holds what a signal handler has for main, until an M or sysmon takes
     it there. gcforce asks the next scheduling round for a collection, and cleanupwake
-    for the cleanup goroutine. mstart, join, cancel, panic, interrupted, mainexit, drained,
+    for the cleanup goroutine. safepoints counts the Ms that were woken without work;
+    safegoal is how many sysmon waits for before it calls a deadlock. mstart, join, cancel, panic, interrupted, mainexit, drained,
     abandon, deadlocked and describe are functions of upper floors,
     handed in at boot.
     """
@@ -396,6 +397,8 @@ class Sched:
         "draining",
         "threadwaiters",
         "deadcheck",
+        "safepoints",
+        "safegoal",
         "shards",
         "m0",
         "maing",
@@ -428,13 +431,13 @@ class Sched:
                 "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "gcforce cleanupwake "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "threadwaiters deadcheck nsteals nthreads"
+                "threadwaiters deadcheck safepoints nsteals nthreads"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
             self.poller = self.m0 = self.maing = self.mstart = self.fatal = None
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
-            self.stopwait = self.starttime = self.drainstart = 0
+            self.stopwait = self.safegoal = self.starttime = self.drainstart = 0
         self.maxmcount = 10000
         self.allp = []
         self.allm = set()

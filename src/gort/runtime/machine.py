@@ -186,6 +186,7 @@ def interrupted(mp: M) -> None:
         safepoint()
     except BaseException as exc:
         sched.interrupted(exc)
+    add(sched.safepoints, 1)
 
 
 def nudge() -> None:

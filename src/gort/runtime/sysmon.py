@@ -178,7 +178,7 @@ def deepsleep(now: int, nexttrace: int) -> None:
             ns = max(nexttrace - now, 0)
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
-            wait = 2 * _MS if load(sched.deadcheck) == 2 else 50 * _MS
+            wait = 2 * _MS if load(sched.deadcheck) > 1 else 50 * _MS
             ns = wait if ns < 0 else min(ns, wait)
         if load(sched.draining) != 0:
             ns = 100 * _MS
@@ -212,14 +212,27 @@ def alldead() -> bool:
         return False
     if foreignthreads():
         return False
-    if _FREETHREADED and load(sched.deadcheck) == 1:
-        # What a thread dropped that did not make it dies when its maker's thread runs
-        # the interpreter's loop, and may have a cleanup that wakes somebody.
-        store(sched.deadcheck, 2)
-        nudge()
+    if _FREETHREADED and not settled():
         return False
     # A thread that woke a goroutine and then ended is seen by the second look.
     return allidle()
+
+
+def settled() -> bool:
+    """Whether every M has passed a safe-point since it was asked to; asks.
+
+    On a free-threaded build, what was dropped by another thread than its maker's
+    dies when its maker's runs the interpreter's loop, and may have a cleanup that
+    wakes somebody. An M in gort.wait cannot be asked: not for more than 25 rounds.
+    """
+    rounds = load(sched.deadcheck)
+    if rounds == 1:
+        sched.safegoal = load(sched.safepoints) + len(sched.allm)
+        nudge()
+    elif load(sched.safepoints) >= sched.safegoal or rounds > 25:
+        return True
+    store(sched.deadcheck, rounds + 1)
+    return False
 
 
 def allidle() -> bool:
