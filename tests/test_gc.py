@@ -425,3 +425,21 @@ def test_again_and_again() -> None:
     for _ in range(5):
         gort.run(main, procs=2)
         assert gc.isenabled()
+
+
+def test_dead_goroutines_leave_nothing(procs: int) -> None:
+    """Their records go back to the allocator."""
+
+    async def nothing() -> None:
+        pass
+
+    async def main() -> int:
+        for _ in range(20):
+            for _ in range(1000):
+                gort.go(nothing)
+            while gort.num_goroutine() > 1:
+                await gort.gosched()
+        gc.collect()
+        return sum(type(o) is gort.Goroutine for o in gc.get_objects())
+
+    assert gort.run(main, procs=procs) < 100

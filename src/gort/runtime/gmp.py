@@ -351,11 +351,11 @@ class Sched:
     Ms and Ps, and the counts beside them; atomics say otherwise.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. gcforce asks the next scheduling round for a collection, and cleanupwake
-    for the cleanup goroutine. safepoints counts the Ms that were woken without work;
-    safegoal is how many sysmon waits for before it calls a deadlock. mstart, join, cancel, panic, interrupted, mainexit, drained,
-    abandon, deadlocked and describe are functions of upper floors,
-    handed in at boot.
+    it there. gcforce asks the next scheduling round for a collection, cleanupwake for
+    the cleanup goroutine. safepoints counts the Ms that were woken without work;
+    safegoal is how many sysmon waits for before it calls a deadlock. mstart, join,
+    cancel, panic, interrupted, mainexit, drained, abandon, deadlocked and describe are
+    functions of upper floors, handed in at boot.
     """
 
     __slots__ = (
