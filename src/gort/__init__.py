@@ -14,6 +14,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 from . import context, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
+from .runtime.cleanup import Cleanup, add_cleanup
 from .runtime.exithook import at_exit
 from .runtime.gmp import G as Goroutine
 from .runtime.group import Group, group
@@ -37,10 +38,12 @@ __all__ = [
     "Cancelled",
     "Chan",
     "ChanClosed",
+    "Cleanup",
     "DeadlockError",
     "Goroutine",
     "Group",
     "WouldBlock",
+    "add_cleanup",
     "after",
     "at_exit",
     "blocking",

@@ -24,10 +24,12 @@ __all__ = [
     "Cancelled",
     "Chan",
     "ChanClosed",
+    "Cleanup",
     "DeadlockError",
     "Goroutine",
     "Group",
     "WouldBlock",
+    "add_cleanup",
     "after",
     "at_exit",
     "blocking",
@@ -148,6 +150,11 @@ class Chan(Generic[_T]):
     def __aiter__(self) -> Chan[_T]: ...
     def __anext__(self) -> _ChanOp[_T]: ...
 
+@final
+class Cleanup:
+    def stop(self) -> None: ...
+
+def add_cleanup(obj: object, fn: Callable[[*_Ts], object], /, *args: *_Ts) -> Cleanup: ...
 @overload
 def run(
     main: Callable[[*_Ts], Coroutine[Any, Any, _T]], *args: *_Ts, procs: int | None = None

@@ -77,6 +77,8 @@ gort_cas_(gort_atomic *a, int64_t old, int64_t new)
 #define gort_fence() ((void)0)
 #endif
 #define gort_cas(a, old, new) gort_cas_(&(a), (old), (new))
+/* From a weak reference's callback, which may run anywhere: no lock on any platform. */
+#define gort_post(a) gort_store((a), 1)
 
 /* ---- the thread's attachment ---------------------------------------------- */
 #if PY_VERSION_HEX >= 0x030D0000

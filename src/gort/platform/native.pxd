@@ -24,6 +24,7 @@ cdef extern from "native.h" nogil:
     int64_t add "gort_add"(atomic a, int64_t n) noexcept
     int64_t swap "gort_swap"(atomic a, int64_t x) noexcept
     void fence "gort_fence"() noexcept
+    void post "gort_post"(atomic a) noexcept
 
     void lock "gort_lock"(mutex m) noexcept
     void unlock "gort_unlock"(mutex m) noexcept

@@ -86,6 +86,12 @@ def swap(a: atomic, x: int) -> int:
         _word.release()
 
 
+def post(a: atomic) -> None:
+    """Set a to 1 without the lock: from callbacks that may run under it. The reader
+    that clears a looks for what was posted after that."""
+    a.v = 1
+
+
 def fence() -> None:
     _word.acquire()
     _word.release()

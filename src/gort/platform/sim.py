@@ -385,6 +385,10 @@ def swap(a: atomic, x: int) -> int:
     return old
 
 
+def post(a: atomic) -> None:
+    a.v = 1
+
+
 def fence() -> None:
     return
 

@@ -13,8 +13,10 @@ from typing import Any
 
 import cython
 
+from .cleanup import startcleanups, stopcleanups
 from .debug import debugint, parsedebugvars
 from .exithook import openhooks
+from .gcwork import gcenable, gcrestore, gcstats
 from .gmp import G, M, P
 from .inittask import inorder
 from .park import Cancelled, wakewaiters
@@ -189,6 +191,9 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         lock(sched.lock)
         pp = pidleget()
         unlock(sched.lock)
+        startcleanups()
+        if debug.get("gcworker") != "0":
+            gcenable(debugint(debug, "gctrace") > 0)
         setm(m0)
         acquirep(m0, pp)
         gp = newmain(main, args, m0)
@@ -201,6 +206,8 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
         atfork.restore = None
+        gcrestore()
+        stopcleanups()
         if restore is not None:
             restore()
         if monitor is not None:
@@ -417,10 +424,10 @@ def go(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> G:
     return newproc(fn, args, kwargs)
 
 
-def schedstats() -> dict[str, int]:
-    """Counters of this run: threads started, goroutines stolen. And of sched.lock since
-    the process began, where they are compiled in (GORT_LOCKSTATS): how often it was
-    taken and contended, and the nanoseconds waited."""
+def schedstats() -> dict[str, Any]:
+    """Counters of this run: threads started, goroutines stolen, collections. And of
+    sched.lock since the process began, where they are compiled in (GORT_LOCKSTATS):
+    how often it was taken and contended, and the nanoseconds waited."""
     return {
         "threads": load(sched.nthreads),
         "steals": load(sched.nsteals),
@@ -435,6 +442,7 @@ def schedstats() -> dict[str, int]:
         "lock_taken": lockstat(sched.lock, 0),
         "lock_contended": lockstat(sched.lock, 1),
         "lock_wait_ns": lockstat(sched.lock, 2),
+        "gc": gcstats(),
     }
 
 

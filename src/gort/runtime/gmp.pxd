@@ -110,6 +110,9 @@ cdef class P:
     cdef int64_t seenwhen
     cdef int64_t goidcache
     cdef int64_t goidcacheend
+    cdef int64_t gctick
+    cdef int64_t gcrounds
+    cdef int64_t gcseen
     cdef mutex timerlock
     cdef Heap timers
     cdef atomic minwhen
@@ -150,6 +153,8 @@ cdef class Sched:
     cdef G runqtail
     cdef atomic runqsize
     cdef atomic gcwaiting
+    cdef atomic gcforce
+    cdef atomic cleanupwake
     cdef int64_t stopwait
     cdef note stopnote
     cdef mutex worldsema
@@ -166,6 +171,8 @@ cdef class Sched:
     cdef atomic pierced
     cdef atomic threadwaiters
     cdef atomic deadcheck
+    cdef atomic safepoints
+    cdef int64_t safegoal
     cdef list shards
     cdef M m0
     cdef G maing
@@ -204,5 +211,7 @@ cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
 cdef void allgadd(G gp) noexcept
 @cython.locals(shard=Shard)
 cdef void allgdel(G gp) noexcept
+@cython.locals(shard=Shard)
+cdef void setsystem(G gp, bint system)
 @cython.locals(shard=Shard)
 cdef list allgs()

@@ -119,6 +119,7 @@ WAITREASONS = (
     "group wait",
     "GC worker (idle)",
     "chan receive (nil chan)",
+    "cleanup wait",
 )
 """What a waiting goroutine waits for, in Go's words; an op holds the index."""
 
@@ -299,6 +300,9 @@ class P:
         "seenwhen",
         "goidcache",
         "goidcacheend",
+        "gctick",
+        "gcrounds",
+        "gcseen",
         "timerlock",
         "timers",
         "minwhen",
@@ -319,9 +323,11 @@ class P:
             self.timerlock = mutex()
             self.minwhen = atomic()
             self.seentick = self.seenwhen = self.zombies = 0
-            self.goidcache = self.goidcacheend = 0
+            self.goidcache = self.goidcacheend = self.gctick = 0
+            self.gcseen = 0
             self.link = None
         self.id = id
+        self.gcrounds = 16
         self.timers = Heap()
 
     def __repr__(self) -> str:
@@ -329,7 +335,8 @@ class P:
 
 
 class Shard:
-    """A part of the list of all live goroutines, under its own lock."""
+    """A part of the list of all live goroutines, under its own lock; n is how many of
+    them are users'."""
 
     __slots__ = ("lock", "head", "n")
 
@@ -355,9 +362,12 @@ class Sched:
     scheduler runs (gm.py); set before the first M.
 
     signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
-    drained, abandon, deadlocked, groupdone, orphaned, pierce, childexit and describe
-    are functions of upper floors, handed in at boot.
+    it there. gcforce asks the next scheduling round for a collection, cleanupwake for
+    the cleanup goroutine. safepoints counts the Ms that were woken without work;
+    safegoal is how many sysmon waits for before it calls a deadlock. mstart, join,
+    cancel, panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked,
+    groupdone, orphaned, pierce, childexit and describe are functions of upper floors,
+    handed in at boot.
     """
 
     __slots__ = (
@@ -385,6 +395,8 @@ class Sched:
         "runqtail",
         "runqsize",
         "gcwaiting",
+        "gcforce",
+        "cleanupwake",
         "stopwait",
         "stopnote",
         "worldsema",
@@ -401,6 +413,8 @@ class Sched:
         "pierced",
         "threadwaiters",
         "deadcheck",
+        "safepoints",
+        "safegoal",
         "shards",
         "m0",
         "maing",
@@ -436,6 +450,7 @@ class Sched:
             self.exitnote = note()
             for name in (
                 "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
+                "gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "pierced threadwaiters deadcheck nsteals nthreads"
             ).split():
@@ -444,7 +459,7 @@ class Sched:
             self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
             self.gm = False
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
-            self.nmsys = self.stopwait = self.starttime = self.drainstart = 0
+            self.nmsys = self.stopwait = self.safegoal = self.starttime = self.drainstart = 0
         self.maxmcount = 10000
         self.allp = []
         self.allm = set()
@@ -510,7 +525,8 @@ def allgadd(gp: G) -> None:
     if head is not None:
         head.allprev = gp
     shard.head = gp
-    shard.n += 1
+    if not gp.issystem:
+        shard.n += 1
     unlock(shard.lock)
 
 
@@ -527,7 +543,18 @@ def allgdel(gp: G) -> None:
         next.allprev = prev
     gp.allnext = None
     gp.allprev = None
-    shard.n -= 1
+    if not gp.issystem:
+        shard.n -= 1
+    unlock(shard.lock)
+
+
+def setsystem(gp: G, system: bool) -> None:
+    """Whether a listed goroutine is the runtime's own, which is not counted."""
+    shard: Shard = sched.shards[gp.goid % NSHARD]
+    lock(shard.lock)
+    if gp.issystem != system:
+        gp.issystem = system
+        shard.n += -1 if system else 1
     unlock(shard.lock)
 
 

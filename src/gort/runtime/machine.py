@@ -186,6 +186,7 @@ def interrupted(mp: M) -> None:
         safepoint()
     except BaseException as exc:
         sched.interrupted(exc)
+    add(sched.safepoints, 1)
 
 
 def nudge() -> None:
@@ -309,8 +310,9 @@ def wakep(pp: P) -> None:
 
 def handoffp(pp: P) -> None:
     """Place pp, which was taken from an M in user code or locked: run it if there
-    is anything to run, else idle it. Go's handoffp."""
-    if not runqempty(pp) or load(sched.runqsize) != 0:
+    is anything to run, a collection that is asked for included, else idle it. Go's
+    handoffp."""
+    if not runqempty(pp) or load(sched.runqsize) != 0 or load(sched.gcforce) != 0:
         startm(pp, False, False)
         return
     if (

@@ -5,6 +5,8 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncg
                                 cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slotset, slotswap,
                                 store, store_rel, swap, unlock)
+from .cleanup cimport wakecleanup
+from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, G, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    newg, sched, throw)
@@ -31,6 +33,8 @@ cdef G findlocal(M mp, P pp)
 cdef G globalrunq(P pp, int64_t max)
 @cython.locals(gp=G, p2=P, i=int64_t, n=int64_t, pos=int64_t, w=int64_t)
 cdef G stealwork(M mp, P pp)
+@cython.locals(now=int64_t)
+cdef G idlegc()
 @cython.locals(pp=P, gp=G, wasspinning=bint, until=int64_t)
 cdef int giveup(M mp, P pp)
 @cython.locals(p2=P, now=int64_t, i=int64_t)

@@ -46,6 +46,8 @@ if not cython.compiled:
         swap,
         unlock,
     )
+    from .cleanup import wakecleanup
+    from .gcwork import FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
     from .gmp import (
         ALOSTP,
         ANONE,
@@ -173,19 +175,31 @@ def findrunnable(mp: M) -> G | None:
                 return gp
             if not runqempty(pp):
                 continue  # a stolen timer made something runnable
+        gp = idlegc()
+        if gp is not None:
+            return gp
         if giveup(mp, pp) == GIVEUPSTOP and not stopm(mp):
             return None
 
 
 def findlocal(mp: M, pp: P) -> G | None:
-    """Timers, every 61st tick the global queue, the local queue, the global queue,
-    the network."""
+    """Timers, a forced collection, every 61st tick the global queue, the cleanup
+    goroutine, the local queue, the global queue, the network."""
     if load(pp.minwhen) != 0:
         checktimers(pp, nanotime(), pp)
+    pp.gctick += 1
+    if pp.gctick >= pp.gcrounds:
+        gctick(pp)
+    if load(sched.gcforce) != 0:
+        gp = findgcworker(FORCED)
+        if gp is not None:
+            return gp
     if load(pp.schedtick) % 61 == 0 and load(sched.runqsize) > 0:
         gp = globalrunq(pp, 1)
         if gp is not None:
             return gp
+    if load(sched.cleanupwake) != 0:
+        wakecleanup(pp)
     gp = slotswap(pp.runnext, None)
     if gp is not None:
         # Inherits the time slice: execute counts a tick, this takes it back.
@@ -244,6 +258,16 @@ def runtimers(mine: P) -> None:
         p2: P = sched.allp[i]
         if load(p2.minwhen) != 0:
             checktimers(p2, now, mine)
+
+
+def idlegc() -> G | None:
+    """Idle GC work, where no other P is busy: a collection stops them all."""
+    if load(sched.npidle) < load(sched.nprocs) - 1:
+        return None
+    now = nanotime()
+    if not gcdue(now) or not gcfits(now, checktimersnop()):
+        return None
+    return findgcworker(IDLE)
 
 
 def giveup(mp: M, pp: P) -> int:

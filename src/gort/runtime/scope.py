@@ -153,21 +153,23 @@ def nexttold(gp: G) -> Scope | None:
 
 
 def cancel(gp: G) -> None:
-    """Goroutine.cancel."""
+    """Goroutine.cancel. A system goroutine, which a finalizer may see, is left alone."""
     if load(sched.up) == 0:
         raise RuntimeError("cancel: no gort runtime is up")
+    if gp.issystem:
+        return
     mark(gp)
     spread(gp)
 
 
 @cython.locals(gp=G)
 def cancelall() -> None:
-    """Cancel every goroutine, as shutdown, a panic and a deadlock do.
+    """Cancel every goroutine of a user, as shutdown, a panic and a deadlock do.
 
     Those of groups by their groups: a shield around the group covers them.
     """
     for gp in allgs():
-        if gp.group is None:
+        if gp.group is None and not gp.issystem:
             mark(gp)
             spread(gp)
 

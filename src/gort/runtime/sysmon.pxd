@@ -3,8 +3,10 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (add, cas, getident, load, lock, nanotime, nforeign, noteclear, notesleep, store,
                                 swap, unlock, usleep)
+from .cleanup cimport wakecleanup
+from .gcwork cimport gclook
 from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched)
-from .machine cimport handoffp, netpollbreak, startm, wakep
+from .machine cimport handoffp, netpollbreak, nudge, startm, wakep
 from .netpoll cimport netpoll, readylist
 from .proc cimport checktimersnop
 from .runq cimport runqempty
@@ -18,10 +20,16 @@ cdef int64_t retake(int64_t now)
 cdef void drain(int64_t now)
 @cython.locals(until=int64_t, first=int64_t)
 cdef bint latepoll()
+@cython.locals(pp=P, i=int64_t, s=int64_t, asked=int)
+cdef int64_t forcegc(int64_t now)
 cdef bint worth(P pp) noexcept
-@cython.locals(ns=int64_t, when=int64_t)
+@cython.locals(ns=int64_t, wait=int64_t, idle=bint)
 cdef void deepsleep(int64_t now, int64_t nexttrace)
+@cython.locals(run=int64_t)
+cdef bint someoneruns()
 cdef bint alldead()
+@cython.locals(rounds=int64_t)
+cdef bint settled()
 @cython.locals(run=int64_t)
 cdef bint allidle()
 @cython.locals(mp=M)

@@ -7,6 +7,8 @@ deeply, until the next timer or a wake-up, while every P is idle.
 
 from __future__ import annotations
 
+import sys
+
 import cython
 
 from .debug import schedtrace
@@ -28,8 +30,10 @@ if not cython.compiled:
         unlock,
         usleep,
     )
+    from .cleanup import wakecleanup
+    from .gcwork import gclook
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
-    from .machine import handoffp, netpollbreak, startm
+    from .machine import handoffp, netpollbreak, nudge, startm, wakep
     from .netpoll import netpoll, readylist
     from .proc import checktimersnop
     from .runq import runqempty
@@ -39,6 +43,8 @@ _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
 _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
+_GCLOOK = 20 * _MS
+_FREETHREADED = "t" in getattr(sys, "abiflags", "")
 
 
 class DeadlockError(RuntimeError):
@@ -67,6 +73,8 @@ def sysmon(tracens: int) -> None:
             sched.interrupted(None)
         if handoff.newm is not None and not handoff.have:
             startpending()
+        if load(sched.cleanupwake) != 0:
+            wakecleanup(None)
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
         if sched.drainstart != 0:
@@ -74,6 +82,7 @@ def sysmon(tracens: int) -> None:
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
             if latepoll():
                 netpollbreak()
+            forcegc(now)
             deepsleep(now, nexttrace)
             idle = 0
             delay = 20
@@ -86,7 +95,7 @@ def sysmon(tracens: int) -> None:
             and cas(sched.lastpoll, lastpoll, now)
         ):
             readylist(netpoll(0), None)
-        if retake(now) != 0:
+        if forcegc(now) + retake(now) != 0:
             idle = 0
         else:
             idle += 1
@@ -153,6 +162,28 @@ def retake(now: int) -> int:
     return n
 
 
+def forcegc(now: int) -> int:
+    """At the ceiling of allocations have a P collect: an idle one, or one whose
+    goroutine comes to its next op soon, or else take one from user code. 1 while
+    nobody has come for it."""
+    asked = gclook(now)
+    if asked == 0:
+        return 0
+    if load(sched.npidle) != 0:
+        wakep(None)
+        return 1
+    for i in range(load(sched.nprocs)):
+        pp: P = sched.allp[i]
+        if asked == 1:
+            store(pp.preempt, 1)
+            continue
+        s = load(pp.status)
+        if s & PSTATE == Puser and cas(pp.status, s, Pidle):
+            handoffp(pp)
+            break
+    return 1
+
+
 def worth(pp: P) -> bool:
     """Whether anyone could use pp: it has work or timers, there is global work, or
     nobody else is there to look for some."""
@@ -170,21 +201,34 @@ def deepsleep(now: int, nexttrace: int) -> None:
     noteclear(sched.sysmonnote)
     store(sched.sysmonwait, 1)
     # Who takes a P clears sysmonwait and wakes us; look again now that they can see it.
-    if load(sched.npidle) == load(sched.nprocs) or load(sched.gcwaiting) != 0:
+    idle = load(sched.npidle) == load(sched.nprocs) and load(sched.cleanupwake) == 0
+    if idle or load(sched.gcwaiting) != 0:
         ns = -1
         if nexttrace:
             ns = max(nexttrace - now, 0)
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
-            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
+            wait = 2 * _MS if load(sched.deadcheck) > 1 else 50 * _MS
+            ns = wait if ns < 0 else min(ns, wait)
         if sched.drainstart != 0:
             ns = 100 * _MS
+        if someoneruns():
+            ns = _GCLOOK if ns < 0 else min(ns, _GCLOOK)
         if not cython.compiled and SIGNALTICK:
             # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.
             ns = SIGNALTICK if ns < 0 else min(ns, SIGNALTICK)
         if load(sched.exiting) == 0:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
+
+
+def someoneruns() -> bool:
+    """Whether Python code may run, and make garbage, although every P is idle: an M
+    whose P was taken, or a thread from outside."""
+    run = sched.mcount - sched.nmidle - sched.nmidlelocked
+    if load(sched.lastpoll) == 0:
+        run -= 1  # in the poller
+    return run > 0 or nforeign() > 0
 
 
 def alldead() -> bool:
@@ -196,8 +240,29 @@ def alldead() -> bool:
         startm(None, False, False)
         store(sched.deadcheck, 0)
         return False
+    if foreignthreads():
+        return False
+    if _FREETHREADED and not settled():
+        return False
     # A thread that woke a goroutine and then ended is seen by the second look.
-    return not foreignthreads() and allidle()
+    return allidle()
+
+
+def settled() -> bool:
+    """Whether every M has passed a safe-point since it was asked to; asks.
+
+    On a free-threaded build, what was dropped by another thread than its maker's
+    dies when its maker's runs the interpreter's loop, and may have a cleanup that
+    wakes somebody. An M in gort.wait cannot be asked: not for more than 25 rounds.
+    """
+    rounds = load(sched.deadcheck)
+    if rounds == 1:
+        sched.safegoal = load(sched.safepoints) + len(sched.allm)
+        nudge()
+    elif load(sched.safepoints) >= sched.safegoal or rounds > 25:
+        return True
+    store(sched.deadcheck, rounds + 1)
+    return False
 
 
 def allidle() -> bool:

@@ -7,6 +7,7 @@ from .gmp cimport (G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, G
 
 @cython.locals(mp=M, pp=P)
 cpdef str describe(G gp)
+cdef bint issystem(G gp)
 cpdef str dumpg(G gp, dict frames)
 @cython.locals(gp=G)
 cpdef str dumpall(int64_t first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import CodeType
 from typing import Any
@@ -125,13 +126,21 @@ def dumpg(gp: G, frames: dict[int, Any]) -> str:
 
 
 def dumpall(first: int) -> str:
-    """All goroutines, number `first` in front."""
+    """All goroutines, number `first` in front; the runtime's own too where
+    GOTRACEBACK says system or crash."""
+    system = os.environ.get("GOTRACEBACK", "") in ("system", "crash", "2")
     frames = sys._current_frames()
     head = []
     rest = []
     for gp in allgs():
+        if issystem(gp) and not system:
+            continue
         (head if gp.goid == first else rest).append(dumpg(gp, frames))
     return "\n".join(head + rest)
+
+
+def issystem(gp: G) -> bool:
+    return gp.issystem
 
 
 def currentg() -> G | None:
