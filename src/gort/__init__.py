@@ -11,6 +11,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
+from . import signal
 from .runtime.boot import (
     go,
     lock_os_thread,
@@ -21,6 +22,7 @@ from .runtime.boot import (
     unlock_os_thread,
 )
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
+from .runtime.dump import GoroutineInfo, goroutines, stack
 from .runtime.gmp import G as Goroutine
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
 from .runtime.park import Cancelled, gosched
@@ -30,7 +32,7 @@ from .runtime.syscall import blocking, syscall, wait
 from .runtime.sysmon import DeadlockError
 from .runtime.ticks import after, tick
 from .runtime.timers import sleep
-from .runtime.traceback import current, stack
+from .runtime.traceback import current
 from .runtime.world import gomaxprocs
 
 __version__ = "0.1.0"
@@ -41,6 +43,7 @@ __all__ = [
     "ChanClosed",
     "DeadlockError",
     "Goroutine",
+    "GoroutineInfo",
     "WouldBlock",
     "after",
     "blocking",
@@ -49,6 +52,7 @@ __all__ = [
     "go",
     "goexit",
     "gomaxprocs",
+    "goroutines",
     "gosched",
     "lock_os_thread",
     "notify_closing",
@@ -57,6 +61,7 @@ __all__ = [
     "run",
     "select",
     "set_max_threads",
+    "signal",
     "sleep",
     "stack",
     "syscall",

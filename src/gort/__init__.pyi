@@ -1,4 +1,6 @@
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from dataclasses import dataclass
 from typing import (
     Any,
     Final,
@@ -13,6 +15,8 @@ from typing import (
     overload,
 )
 
+from . import signal as signal
+
 __version__: Final[str]
 
 __all__ = [
@@ -21,6 +25,7 @@ __all__ = [
     "ChanClosed",
     "DeadlockError",
     "Goroutine",
+    "GoroutineInfo",
     "WouldBlock",
     "after",
     "blocking",
@@ -29,6 +34,7 @@ __all__ = [
     "go",
     "goexit",
     "gomaxprocs",
+    "goroutines",
     "gosched",
     "lock_os_thread",
     "notify_closing",
@@ -37,6 +43,7 @@ __all__ = [
     "run",
     "select",
     "set_max_threads",
+    "signal",
     "sleep",
     "stack",
     "syscall",
@@ -92,6 +99,20 @@ class Goroutine(Awaitable[_T_co]):
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
 
 @final
+@dataclass(frozen=True, slots=True)
+class GoroutineInfo:
+    id: int
+    parent_id: int
+    status: _Status
+    wait_reason: str
+    waited: float
+    created_by: traceback.FrameSummary | None
+    locked: bool
+    cancelled: bool
+    system: bool
+    stack: traceback.StackSummary
+
+@final
 class Chan(Generic[_T]):
     def __init__(self, capacity: int = 0) -> None: ...
     def send(self, value: _T) -> _ChanOp[None]: ...
@@ -128,6 +149,7 @@ def set_max_threads(n: int) -> int: ...
 def lock_os_thread() -> None: ...
 def unlock_os_thread() -> None: ...
 def stack(all: bool = False) -> str: ...
+def goroutines() -> list[GoroutineInfo]: ...
 def gosched() -> _Op[None]: ...
 def sleep(seconds: float) -> _WaitOp[None]: ...
 def after(seconds: float) -> Chan[float]: ...

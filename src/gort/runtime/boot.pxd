@@ -1,13 +1,12 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, load, lock, nanotime,
-                                newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
+from ..platform.native cimport (RAISE, Poller, add, cas, getm, load, lock, nanotime,
+                                newosproc, noteclear, notesleep, notewakeup, setm,
                                 store, swap, unlock)
 from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
 from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
 from .netpoll cimport np
-from .park cimport interrupt
 from .proc cimport gcount, mstart, newproc
 from .sysmon cimport sysmon
 from .world cimport procresize
@@ -20,17 +19,12 @@ cdef object outcome(G gp)
 cpdef void mainexit(G gp)
 @cython.locals(mp=M)
 cpdef void exitrun()
-@cython.locals(gp=G)
-cpdef void interruptmain(object exc)
-@cython.locals(mp=M)
-cpdef void interrupted(object exc)
 @cython.locals(mp=M, gp=G)
 cdef object lockos(int n)
 @cython.locals(shard=Shard)
 cdef void resetall()
 @cython.locals(gp=G)
 cpdef void panic(G gp)
-cdef bint pending(G gp)
 @cython.locals(mp=M)
 cdef void teardown()
 cdef void clearshard(Shard shard)
@@ -38,6 +32,4 @@ cdef void wakem(M mp)
 cpdef void drained()
 cpdef void abandon()
 cpdef void deadlocked()
-@cython.locals(mp=M)
-cdef bint runsmain(G gp)
 cdef int64_t defaultprocs() except -1

@@ -5,7 +5,6 @@ main, mstart; and the way down: cancel what still runs, stop every M, return.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 import warnings
@@ -14,10 +13,13 @@ from typing import Any
 
 import cython
 
-from .debug import debugint, parsedebugvars
+from .debug import debug, debugint, parsedebugvars
+from .dump import leakreport, tracebackothers
+from .gil import gilcheck
 from .gmp import G, M, P
 from .park import Cancelled, cancelall, wakewaiters
 from .proc import checkmain
+from .sigqueue import sigexit, siginit
 from .sysmon import DeadlockError
 from .traceback import addnote, dumpall
 from .world import checkprocs, ncpu
@@ -28,13 +30,11 @@ if not cython.compiled:
         Poller,
         add,
         cas,
-        checksignals,
         getm,
         load,
         lock,
         nanotime,
         noteclear,
-        noteinterrupt,
         notesleep,
         notewakeup,
         setm,
@@ -44,13 +44,13 @@ if not cython.compiled:
     from .gmp import Pidle, sched
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release
     from .netpoll import np
-    from .park import interrupt
     from .proc import gcount, mstart, newproc
     from .sysmon import sysmon
     from .world import procresize
 
 _boot = threading.Lock()
 _panics: list[BaseException] = []
+_others: list[str] = []
 
 
 def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
@@ -91,8 +91,11 @@ def schedinit(procs: int) -> None:
     resetall()
     np.pds.clear()
     _panics.clear()
+    _others.clear()
     sched.signals.clear()
+    store(sched.siglisten, 0)
     sched.starttime = nanotime()
+    store(sched.clock, sched.starttime)
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()
     procresize(procs)
@@ -152,21 +155,18 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     if getm() is not None:
         raise RuntimeError("gort.run was called inside a goroutine: use gort.go")
     schedinit(procs)
-    tracens = debugint(parsedebugvars(), "schedtrace") * 1_000_000
+    parsedebugvars()
+    gilcheck(3)
     m0 = M(0, load(sched.gen))
     m0.ism0 = threading.current_thread() is threading.main_thread()
     sched.m0 = m0
     sched.allm.add(m0)
     sched.mcount = 1
     store(sched.up, 1)
-    monitor = threading.Thread(
-        target=monitor_main, args=(tracens,), name="gort-sysmon", daemon=True
-    )
-    restore = None
+    monitor = threading.Thread(target=monitor_main, name="gort-sysmon", daemon=True)
     gp = None
     try:
-        if m0.ism0:
-            restore = siginit()
+        siginit()
         monitor.start()
         lock(sched.lock)
         pp = pidleget()
@@ -183,18 +183,17 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         store(sched.exiting, 1)
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
-        if restore is not None:
-            restore()
+        sigexit()
         if monitor.ident is not None:
             monitor.join()
+        sched.m0 = None
         sched.poller.close()
-    sched.m0 = None
     sched.maing = None
     return outcome(gp)
 
 
-def monitor_main(tracens: int) -> None:
-    sysmon(tracens)
+def monitor_main() -> None:
+    sysmon()
 
 
 def outcome(gp: G) -> Any:
@@ -250,6 +249,10 @@ def wakem(mp: M) -> None:
 
 def mainexit(gp: G) -> None:
     """runtime.main's end: cancel what still runs."""
+    if gp.outcome == RAISE:
+        _others.append(tracebackothers(gp))
+    elif debugint(debug, "leaks"):
+        leakreport(gp)
     sched.drainstart = nanotime()
     store(sched.draining, 1)
     cancelall()
@@ -269,6 +272,12 @@ def exitrun() -> None:
         wakem(mp)
     netpollbreak()
     notewakeup(sched.sysmonnote)
+
+
+def panicothers() -> str:
+    """The other goroutines' stacks when the last run's panic came; empty below
+    GOTRACEBACK=all. For `gort run`, which prints it."""
+    return _others[0] if _others else ""
 
 
 def abandon() -> None:
@@ -294,80 +303,10 @@ def panic(gp: G) -> None:
     if isinstance(exc, Cancelled) or load(sched.up) == 0:
         return
     addnote(exc, gp)
+    _others.append(tracebackothers(gp))
     _panics.append(exc)
     if len(_panics) == 1:
         cancelall()
-
-
-def interrupted(exc: BaseException | None) -> None:
-    """An M or sysmon looks at signals; what a handler raised goes to main."""
-    mp: M = getm()
-    if mp is not None and mp.ism0:
-        exc = exc or checksignals()
-    elif mp is not None and sched.m0 is not None:
-        noteinterrupt(sched.m0.park)  # the handlers run on its thread only
-    if exc is None and sched.signals:
-        exc = sched.signals.pop()
-    if exc is not None:
-        interruptmain(exc)
-
-
-def interruptmain(exc: BaseException) -> None:
-    """Raise exc out of main's current or next op."""
-    gp = sched.maing
-    if gp is not None:
-        gp.throwing = exc
-        store(gp.cancelreq, load(gp.cancelreq) | 2)
-        interrupt(gp)
-
-
-def siginit() -> Callable[[], None]:
-    """Signals of the main thread: a wake-up fd on the poller, Ctrl-C to main."""
-    try:
-        oldfd = signal.set_wakeup_fd(sched.poller.fileno(), warn_on_full_buffer=False)
-    except ValueError:
-        return lambda: None
-    old = signal.getsignal(signal.SIGINT)
-    ours = old is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, sigint)
-
-    def restore() -> None:
-        signal.set_wakeup_fd(oldfd)
-        if ours and signal.getsignal(signal.SIGINT) is sigint:
-            signal.signal(signal.SIGINT, old)
-
-    return restore
-
-
-def sigint(signum: int, frame: Any) -> None:
-    """The first Ctrl-C is main's KeyboardInterrupt; a second is immediate."""
-    gp = sched.maing
-    if gp is None or pending(gp) or sched.signals or (runsmain(gp) and inuser(frame)):
-        raise KeyboardInterrupt
-    # Not from here: uncompiled, the handler may have come in under a lock.
-    sched.signals.append(KeyboardInterrupt())
-
-
-def inuser(frame: Any) -> bool:
-    """Whether a frame runs user code, and not the uncompiled runtime for it."""
-    here = os.path.dirname(os.path.dirname(__file__))
-    while frame is not None and frame.f_code.co_flags & 0x80 == 0:
-        if frame.f_code.co_filename.startswith(here):
-            return frame.f_code.co_name == "call"  # Syscall.call: in the user's function
-        frame = frame.f_back
-    return True
-
-
-def pending(gp: G) -> bool:
-    """Whether an earlier Ctrl-C has not been raised in main yet."""
-    return load(gp.cancelreq) & 2 != 0
-
-
-def runsmain(gp: G) -> bool:
-    """Whether main's Python code is what the handler interrupted, on this thread."""
-    mp: M = getm()
-    return mp is not None and mp.curg is gp and gp.status in ("running", "syscall")
 
 
 def lock_os_thread() -> None:
@@ -451,4 +390,3 @@ sched.drained = drained
 sched.abandon = abandon
 sched.deadlocked = deadlocked
 sched.panic = panic
-sched.interrupted = interrupted

@@ -166,12 +166,15 @@ cdef class Sched:
     cdef object describe
     cdef object interrupted
     cdef list signals
+    cdef atomic siglisten
+    cdef object dying
     cdef object mainexit
     cdef object drained
     cdef object abandon
     cdef object deadlocked
     cdef object fatal
     cdef int64_t starttime
+    cdef atomic clock
     cdef int64_t drainstart
     cdef atomic nsteals
     cdef atomic nthreads

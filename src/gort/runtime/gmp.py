@@ -343,10 +343,11 @@ class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
     Ms and Ps, and the counts beside them; atomics say otherwise.
 
-    signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. mstart, join, cancel, panic, interrupted, mainexit, drained,
-    abandon, deadlocked and describe are functions of upper floors,
-    handed in at boot.
+    signals holds what a signal handler has for main, until somebody takes it
+    there; siglisten counts the signals that a channel listens to. clock is the
+    time to within 10 ms: sysmon sets it, and who wakes it from a deep sleep.
+    mstart, join, cancel, panic, interrupted, mainexit, drained, abandon,
+    deadlocked, dying and describe are functions of upper floors, handed in.
     """
 
     __slots__ = (
@@ -396,12 +397,15 @@ class Sched:
         "describe",
         "interrupted",
         "signals",
+        "siglisten",
+        "dying",
         "mainexit",
         "drained",
         "abandon",
         "deadlocked",
         "fatal",
         "starttime",
+        "clock",
         "drainstart",
         "nsteals",
         "nthreads",
@@ -417,7 +421,7 @@ class Sched:
             for name in (
                 "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "threadwaiters deadcheck nsteals nthreads"
+                "threadwaiters deadcheck nsteals nthreads siglisten clock"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
@@ -430,8 +434,15 @@ class Sched:
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
         self.signals: list[BaseException] = []
+        self.dying = exit2
         self.mainexit = self.drained = self.abandon = self.deadlocked = None
         self.describe = describe
+
+
+def exit2(runtime: bool) -> None:
+    """The end of a fatal error until a way with tracebacks is handed in."""
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def describe(gp: G) -> str:
@@ -444,15 +455,13 @@ sched = Sched()
 def throw(msg: str) -> None:
     """The runtime's own state is broken: say so as Go does, and end the process."""
     sys.stderr.write(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n")
-    sys.stderr.flush()
-    os._exit(2)
+    sched.dying(True)
 
 
 def fatal(msg: str) -> None:
     """A fatal error of the program, not of the runtime; Go's words, exit status 2."""
     sys.stderr.write(msg + "\n")
-    sys.stderr.flush()
-    os._exit(2)
+    sched.dying(False)
 
 
 def newg(coro: object, goid: int) -> G:

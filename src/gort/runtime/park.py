@@ -306,7 +306,7 @@ def ready(gp: G, pp: P, next: bool) -> None:
 
 def parkdone(gp: G) -> bool:
     """Step 3, by the M: True when gp waits, False when it is runnable already."""
-    gp.waitsince = 0
+    gp.waitsince = load(sched.clock)
     if cas(gp.status_, Gparking, Gwaiting):
         if load(gp.cancelreq) != 0:
             interrupt(gp)

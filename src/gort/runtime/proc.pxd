@@ -73,5 +73,6 @@ cdef bint iscoroutinefunction(object fn)
 cdef void checkcallable(object fn) except *
 @cython.locals(op=Join)
 cpdef object join(G gp)
+cdef bint inuser(M mp)
 @cython.locals(pp=P)
 cpdef void mstart(M mp)

@@ -91,6 +91,9 @@ if not cython.compiled:
 
 _CO_COROUTINE = 0x80
 
+dropped: list[Any] = []
+"""Async generators that a collection inside the uncompiled runtime found."""
+
 
 class Goexit(BaseException):
     """Raised by gort.goexit to end the goroutine; finally blocks run."""
@@ -320,14 +323,14 @@ def pollblocking(mp: M, until: int, wasspinning: bool) -> bool:
         ns = until - nanotime()
         if ns < 1:
             ns = 1
+    setm(None)  # as in mwait
     list_ = netpoll(ns)
     store(sched.polluntil, 0)
     now = nanotime()
     store(sched.lastpoll, now)
     if list_ is None and (until == 0 or now < until):
-        interrupted(mp)  # it broke early: maybe for a signal
-        if not mp.ism0:
-            sched.interrupted(None)
+        interrupted(mp)  # it broke early: maybe for a signal, or for nudge
+    setm(mp)
     lock(sched.lock)
     pp = None
     if load(sched.gcwaiting) == 0 and load(sched.exiting) == 0:
@@ -466,9 +469,11 @@ def goexit0(mp: M, code: int) -> bool:
     store(gp.status_, Gdead)
     joinq = gp.joinq
     gp.joinq = None
+    coro = gp.coro  # under the lock: a dump takes it from another thread
+    gp.coro = None
     unlock(gp.lock)
     value = None
-    gp.coro = None
+    coro = None  # noqa: F841
     gp.scope = None
     gp.m = None
     if joinq is not None:
@@ -652,8 +657,23 @@ def goexit() -> None:
 
 def sched_asyncgen_finalizer(agen: Any) -> None:
     """A dropped async generator is closed in a goroutine of its own."""
-    if load(sched.up) != 0:
-        newproc(agen_close, (agen,), {})
+    if load(sched.up) == 0:
+        return
+    if not cython.compiled and not inuser(getm()):
+        # A collection may have come under a lock of the runtime: sysmon does it.
+        dropped.append(agen)
+        return
+    newproc(agen_close, (agen,), {})
+
+
+def inuser(mp: M | None) -> bool:
+    """Whether mp runs user code with a P, and so holds no lock."""
+    return mp is not None and mp.p is not None and load(mp.p.status) == mp.userword
+
+
+def closedropped() -> None:
+    while dropped:
+        newproc(agen_close, (dropped.pop(),), {})
 
 
 async def agen_close(agen: Any) -> None:

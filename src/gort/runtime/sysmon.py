@@ -8,10 +8,12 @@ deeply, until the next timer or a wake-up, while every P is idle.
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import cython
 
-from .debug import schedtrace
+from .debug import debug, debugint, schedtrace
+from .gil import gilcheck, watchgil
 from .gmp import P
 
 if not cython.compiled:
@@ -27,26 +29,28 @@ if not cython.compiled:
         unlock,
         usleep,
     )
+    from .blocktrace import blocktrace
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
     from .machine import handoffp, startm
     from .netpoll import netpoll, readylist
-    from .proc import checktimersnop
+    from .proc import checktimersnop, closedropped, dropped
     from .runq import runqempty
 
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
 _GRACE = 5_000 * _MS
+_NEVER = (1 << 63) - 1
 
 
 class DeadlockError(RuntimeError):
     """All goroutines are asleep, and nothing could wake one."""
 
 
-def sysmon(tracens: int) -> None:
-    """The monitor's loop; tracens: nanoseconds between schedtrace lines, or 0."""
+def sysmon() -> None:
+    """The monitor's loop."""
     idle = 0
     delay = 0
-    nexttrace = nanotime() + tracens if tracens else 0
+    slow = Slow()
     while load(sched.exiting) == 0:
         if idle == 0:
             delay = 20
@@ -56,15 +60,15 @@ def sysmon(tracens: int) -> None:
             delay = 10_000
         usleep(delay)
         now = nanotime()
-        if nexttrace and now >= nexttrace:
-            schedtrace()
-            nexttrace = now + tracens
-        if sched.signals:
-            sched.interrupted(None)
+        store(sched.clock, now)
+        if not cython.compiled and dropped:
+            closedropped()
+        if now >= slow.next:
+            slow.look(now)
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
-            deepsleep(now, nexttrace)
+            deepsleep(now, slow.next)
             idle = 0
             delay = 20
             continue
@@ -82,6 +86,38 @@ def sysmon(tracens: int) -> None:
             idle += 1
         if load(sched.draining) != 0 and now - sched.drainstart > _GRACE:
             sched.abandon()
+
+
+class Slow:
+    """What sysmon does seldom or on request: schedtrace, blocktrace, the look for a GIL.
+
+    next: when the first of them is due; without a request that is far away, so
+    that a program in which all sleep is not woken for it.
+    """
+
+    __slots__ = ("next", "tracens", "nexttrace", "blockns", "nextblock", "nextgil", "stays")
+
+    def __init__(self) -> None:
+        now = nanotime()
+        self.tracens = debugint(debug, "schedtrace") * _MS
+        self.blockns = debugint(debug, "blocktrace") * _MS
+        self.nexttrace = now + self.tracens if self.tracens > 0 else _NEVER
+        self.nextblock = now if self.blockns > 0 else _NEVER
+        self.nextgil = now if watchgil() else _NEVER
+        self.stays: dict[int, Any] = {}
+        self.next = min(self.nexttrace, self.nextblock, self.nextgil)
+
+    def look(self, now: int) -> None:
+        if now >= self.nexttrace:
+            schedtrace(debugint(debug, "scheddetail") > 0)
+            self.nexttrace = now + self.tracens
+        if now >= self.nextblock:
+            blocktrace(self.stays, now, self.blockns)
+            self.nextblock = now + min(max(self.blockns // 4, _MS), 100 * _MS)
+        if now >= self.nextgil:
+            gilcheck(0)
+            self.nextgil = now + 1_000 * _MS if watchgil() else _NEVER
+        self.next = min(self.nexttrace, self.nextblock, self.nextgil)
 
 
 def retake(now: int) -> int:
@@ -136,23 +172,22 @@ def worth(pp: P) -> bool:
     )
 
 
-def deepsleep(now: int, nexttrace: int) -> None:
-    """Sleep until a P is taken off the idle list."""
+def deepsleep(now: int, next: int) -> None:
+    """Sleep until a P is taken off the idle list, or until `next`."""
     noteclear(sched.sysmonnote)
     store(sched.sysmonwait, 1)
     # Who takes a P clears sysmonwait and wakes us; look again now that they can see it.
     if load(sched.npidle) == load(sched.nprocs) or load(sched.gcwaiting) != 0:
         ns = -1
-        if nexttrace:
-            ns = max(nexttrace - now, 0)
+        if next != _NEVER:
+            ns = max(next - now, 0)
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
             ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
         if load(sched.draining) != 0:
             ns = 100 * _MS
         if not cython.compiled:
-            # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.
-            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)
+            ns = 50 * _MS if ns < 0 else min(ns, 50 * _MS)  # look for dropped generators
         if load(sched.exiting) == 0:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
@@ -161,6 +196,9 @@ def deepsleep(now: int, nexttrace: int) -> None:
 def alldead() -> bool:
     """Whether every M is idle and nothing can wake one. checkdead asked."""
     if not allidle():
+        return False
+    if load(sched.siglisten) != 0:
+        store(sched.deadcheck, 0)  # a signal may wake a goroutine; stop() asks again
         return False
     if checktimersnop() != 0 or load(sched.netpollwaiters) > 0:
         # Work for the poller, and nobody polls: the last M left in a race.

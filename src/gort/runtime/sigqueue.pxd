@@ -1,0 +1,16 @@
+cimport cython
+from libc.stdint cimport int64_t
+
+from ..platform.native cimport add, getm, load, lock, noteinterrupt, store, unlock
+from .gmp cimport G, M, Sched, sched
+from .machine cimport checkdead, netpollbreak
+from .park cimport interrupt, wakewaiters
+
+cpdef void interrupted(object exc)
+@cython.locals(gp=G)
+cdef void interruptmain(object exc)
+cdef bint pending(G gp)
+@cython.locals(mp=M)
+cdef bint runsmain(G gp)
+@cython.locals(mp=M)
+cdef void wakem0()
