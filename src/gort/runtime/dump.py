@@ -26,6 +26,7 @@ if not cython.compiled:
     from .world import freezetheworld, starttheworld, stoptheworld
 
 _PATIENCE = 5.0
+_dying = threading.Lock()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class GoroutineInfo:
     stack: traceback.StackSummary
 
     def __repr__(self) -> str:
-        at = f" at {self.stack[-1].filename}:{self.stack[-1].lineno}" if self.stack else ""
+        last = self.stack[len(self.stack) - 1] if self.stack else None
+        at = f" at {last.filename}:{last.lineno}" if last is not None else ""
         by = self.created_by
         made = f", created by {by.name}" if by is not None else ""
         return f"<goroutine {self.id} [{self.wait_reason or self.status}]{at}{made}>"
@@ -165,22 +167,26 @@ def failing() -> int:
     return gp.goid if gp is not None else 1
 
 
-def dying(runtime: bool) -> None:
-    """After a fatal error's words: stacks as GOTRACEBACK asks, and the end. runtime: it
-    is the runtime that is broken, which always shows all."""
+def dying(msg: str, runtime: bool) -> None:
+    """A fatal error: its words, stacks as GOTRACEBACK asks, and the end. runtime: it is
+    the runtime that is broken, which always shows all."""
     level, _, crash = gotraceback()
-    die(failing(), 2 if runtime else level, crash)
+    die(msg, failing(), 2 if runtime else level, crash)
 
 
 def sigdump() -> None:
     """SIGQUIT: all goroutines, and the end."""
-    sys.stderr.write("SIGQUIT: quit\n")
     level, _, crash = gotraceback()
-    die(1, level, crash)
+    die("SIGQUIT: quit\n", 1, level, crash)
 
 
-def die(first: int, level: int, crash: bool) -> None:
-    """On a thread of its own: a lock that is held for good must not keep the dying alive."""
+def die(msg: str, first: int, level: int, crash: bool) -> None:
+    """On a thread of its own: a lock that is held for good must not keep the dying alive.
+    Who dies while another does only waits for the end."""
+    while not _dying.acquire(timeout=_PATIENCE):
+        pass
+    sys.stderr.write(msg)
+    sys.stderr.flush()
     if level > 0:
         try:
             writer = threading.Thread(

@@ -12,6 +12,8 @@ import sysconfig
 import warnings
 from types import ModuleType
 
+import cython
+
 _FREETHREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 _told = [not _FREETHREADED]
 
@@ -21,8 +23,9 @@ def watchgil() -> bool:
     return not _told[0] and not asked()
 
 
-def gilcheck(stacklevel: int) -> None:
-    """Warn, once in a process, when a GIL is there that nobody has asked for."""
+def gilcheck(depth: int) -> None:
+    """Warn, once in a process, when a GIL is there that nobody has asked for. depth: how
+    many functions of gort stand below the user's; 0 on sysmon's thread."""
     if _told[0] or not sys._is_gil_enabled() or asked():
         return
     _told[0] = True
@@ -34,9 +37,10 @@ def gilcheck(stacklevel: int) -> None:
         "a GIL; PYTHON_GIL=0 keeps the GIL off all the same)"
     )
     try:
-        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel + 1)
+        # Compiled functions have no frame to count.
+        warnings.warn(text, RuntimeWarning, stacklevel=1 if cython.compiled else depth + 1)
     except RuntimeWarning as exc:
-        if stacklevel > 0:
+        if depth > 0:
             raise
         sys.stderr.write(f"RuntimeWarning: {exc}\n")  # -W error, on sysmon's thread
 

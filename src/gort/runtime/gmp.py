@@ -439,8 +439,9 @@ class Sched:
         self.describe = describe
 
 
-def exit2(runtime: bool) -> None:
+def exit2(msg: str, runtime: bool) -> None:
     """The end of a fatal error until a way with tracebacks is handed in."""
+    sys.stderr.write(msg)
     sys.stderr.flush()
     os._exit(2)
 
@@ -454,14 +455,12 @@ sched = Sched()
 
 def throw(msg: str) -> None:
     """The runtime's own state is broken: say so as Go does, and end the process."""
-    sys.stderr.write(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n")
-    sched.dying(True)
+    sched.dying(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n", True)
 
 
 def fatal(msg: str) -> None:
     """A fatal error of the program, not of the runtime; Go's words, exit status 2."""
-    sys.stderr.write(msg + "\n")
-    sched.dying(False)
+    sched.dying(msg + "\n", False)
 
 
 def newg(coro: object, goid: int) -> G:

@@ -86,7 +86,7 @@ if not cython.compiled:
     STEALTRIES = 4
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
-    from .runq import globrunqget, globrunqput, runqempty, runqget, runqsteal
+    from .runq import globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal
     from .timers import checktimers
 
 _CO_COROUTINE = 0x80
@@ -615,11 +615,15 @@ def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any
     gp.goid = nextgoid(pp)
     if load(sched.draining) != 0:
         store(gp.cancelreq, 1)
-    if sched.maing is None:
+    main = sched.maing is None
+    if main:
         sched.maing = gp  # before another M can run it to its end
     store_rel(gp.status_, Grunnable)
     allgadd(gp)
-    ready(gp, pp, True)
+    if main:
+        runqput(pp, gp, True)  # and nobody is woken: it starts on m0, where signals come in
+    else:
+        ready(gp, pp, True)
     if pp is not None:
         release(mp, pp)
     return gp

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from ..platform.native cimport add, getm, load, lock, noteinterrupt, store, unlock
 from .gmp cimport G, M, Sched, sched
 from .machine cimport checkdead, netpollbreak
-from .park cimport interrupt, wakewaiters
+from .park cimport interrupt
 
 cpdef void interrupted(object exc)
 @cython.locals(gp=G)

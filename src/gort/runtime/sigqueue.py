@@ -31,12 +31,13 @@ import cython
 from .chan import Chan, ChanClosed, WouldBlock
 from .dump import sigdump
 from .gmp import G, M
+from .park import wakewaiters
 
 if not cython.compiled:
     from ..platform import getm, load, lock, noteinterrupt, store, unlock
     from .gmp import sched
     from .machine import checkdead, netpollbreak
-    from .park import interrupt, wakewaiters
+    from .park import interrupt
 
 _STOP = 255
 _KICK = 0.01

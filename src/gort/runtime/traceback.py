@@ -115,9 +115,7 @@ def userpart(found: list[Frame], call: Any) -> list[Frame]:
     for i in range(len(found) - 1, -1, -1):
         if found[i][0] is code:
             return found[: i + 1]
-    while found and found[-1][2] == "threading":
-        found.pop()
-    return found
+    return [frame for frame in found if frame[2] != "threading"]
 
 
 def waited(gp: G, now: int) -> int:

@@ -120,7 +120,7 @@ def freezetheworld() -> None:
             store(pp.preempt, 1)
             s = load(pp.status)
             st = s & PSTATE
-            if st == Puser or st == Psyscall or st == Pidle:
+            if st == Puser or st == Psyscall:  # an idle one may be in somebody's hands
                 cas(pp.status, s, Pgcstop)
         usleep(1000)
 
