@@ -156,10 +156,11 @@ def detailp(pp: P) -> str:
 
 def detailm(mp: M, curg: dict[int, int], locked: dict[int, int], idle: set[int]) -> str:
     pp = mp.p
+    blocked = mp.id in idle or (pp is None and mp.id in locked and mp.id not in curg)
     return (
         f"  M{mp.id}: p={pp.id if pp is not None else 'nil'} curg={curg.get(mp.id, 'nil')} "
         f"mallocing=0 throwing=0 preemptoff= locks=0 dying=0 spinning={_bool(mp.spinning)} "
-        f"blocked={_bool(mp.id in idle)} lockedg={locked.get(mp.id, 'nil')}"
+        f"blocked={_bool(blocked)} lockedg={locked.get(mp.id, 'nil')}"
     )
 
 
