@@ -1,6 +1,6 @@
 """A program to look into while it runs: docs/transcripts.md shows with what.
 
-    gort run examples/watch.py [seconds]
+gort run examples/watch.py [seconds]
 """
 
 import sys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ import gort
 
 USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
 ME = os.getpid()
+
+compiled = pytest.mark.skipif(
+    os.environ.get("GORT_PURE", "") not in ("", "0"),
+    reason="uncompiled, a handler may come in under a lock of the runtime that it wants, or raise",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -235,6 +241,7 @@ def test_users_handlers(procs: int) -> None:
         signal.signal(USR1, old)
 
 
+@compiled
 def test_handler_may_use_gort_while_m0_is_parked(procs: int) -> None:
     box: list[Any] = []
     old = signal.signal(USR1, lambda n, f: box[0].send_nowait(n))
@@ -440,10 +447,7 @@ print('done', flush=True)
 """
 
 
-@pytest.mark.skipif(
-    os.environ.get("GORT_PURE", "") not in ("", "0"),
-    reason="uncompiled, Python's own handler may raise in the runtime, under its locks",
-)
+@compiled
 def test_ctrl_c_in_wait_of_a_foreign_main_thread(tmp_path: Path) -> None:
     with program(tmp_path, FOREIGN, cli=False) as p:
         p.expect("ready")
@@ -494,3 +498,52 @@ def test_forked_child_does_not_signal_its_parent() -> None:
         return len(ch)
 
     assert gort.run(main) == 0
+
+
+AWAY = """
+import gort, sys, threading, time
+over = threading.Event()
+def hold():
+    if threading.current_thread() is threading.main_thread():
+        over.wait()
+async def main():
+    try:
+        while threading.current_thread() is threading.main_thread():
+            gort.go(hold)
+            await gort.sleep(0.01)
+        print('ready', flush=True)
+        BODY
+    except KeyboardInterrupt:
+        await gort.gosched()  # it comes once
+        print('KeyboardInterrupt', flush=True)
+        raise
+    finally:
+        over.set()
+"""
+
+AWAYS = ("while True: pass", "await gort.sleep(100)", "while True: await gort.gosched()")
+
+
+@pytest.mark.parametrize("body", AWAYS)
+def test_ctrl_c_while_main_is_on_another_thread(tmp_path: Path, body: str) -> None:
+    with program(tmp_path, AWAY.replace("BODY", body), "--procs", "4") as p:
+        p.expect("ready")
+        p.send_signal(signal.SIGINT)
+        p.expect("KeyboardInterrupt")
+        p.end()
+        assert p.returncode in (130, -signal.SIGINT)
+
+
+def test_second_ctrl_c_gives_a_deaf_main_up(tmp_path: Path) -> None:
+    body = "open(0).readline()"  # C code that no signal interrupts on a thread of its own
+    code = AWAY.replace("over.wait()", "pass; gort.wait(gort.chan().recv())")
+    with program(tmp_path, code.replace("BODY", body), "--procs", "4") as p:
+        p.expect("ready")
+        p.send_signal(signal.SIGINT)
+        while p.poll() is None:
+            p.send_signal(signal.SIGINT)
+            try:
+                p.wait(0.05)
+            except subprocess.TimeoutExpired:
+                continue
+        assert p.returncode in (130, -signal.SIGINT)

@@ -96,5 +96,6 @@ cdef class Poller:
 cdef object newosproc(object fn, object arg, str name)
 cdef object checksignals()
 cdef object getident()
+cdef void raiseasync(int64_t ident, object exc) noexcept
 cdef object callsite_of(slot code, int32_t lasti)
 cdef void asyncgen_hooks(object firstiter, object finalizer)

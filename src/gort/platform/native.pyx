@@ -45,6 +45,7 @@ cdef extern from *:
     }
     """
     void gort_move(object v, PyObject** out) noexcept
+    int PyThreadState_SetAsyncExc(unsigned long id, PyObject* exc) noexcept
     int gort_ev_n(events* e) noexcept
     int gort_ev_fd(events* e, int i) noexcept
     uint32_t gort_ev_mask(events* e, int i) noexcept
@@ -246,6 +247,11 @@ cdef object newosproc(object fn, object arg, str name):
 
 cdef object getident():
     return threading.get_ident()
+
+
+cdef void raiseasync(int64_t ident, object exc) noexcept:
+    """Raise an exception class in another thread's Python code; None takes that back."""
+    PyThreadState_SetAsyncExc(<unsigned long>ident, NULL if exc is None else <PyObject*>exc)
 
 
 cdef object checksignals():

@@ -393,6 +393,14 @@ def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> None:
 getident = threading.get_ident
 
 
+def raiseasync(ident: int, exc: type[BaseException] | None) -> None:
+    """Raise an exception class in another thread's Python code; None takes that back."""
+    import ctypes  # seldom wanted, and not everywhere there
+
+    what = None if exc is None else ctypes.py_object(exc)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), what)
+
+
 def checksignals() -> BaseException | None:
     """Pending handlers run between bytecodes here: nothing to do."""
     return None

@@ -7,6 +7,7 @@ from ..platform.native cimport (RAISE, Poller, add, cas, getm, load, lock, nanot
 from .gmp cimport G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, fatal, sched
 from .machine cimport acquirep, claim, netpollbreak, release, pidleget, pidleput
 from .netpoll cimport np
+from .park cimport dropasync
 from .proc cimport gcount, mstart, newproc
 from .sysmon cimport sysmon
 from .world cimport procresize

@@ -44,6 +44,7 @@ if not cython.compiled:
     from .gmp import Pidle, sched
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release
     from .netpoll import np
+    from .park import dropasync
     from .proc import gcount, mstart, newproc
     from .sysmon import sysmon
     from .world import procresize
@@ -253,6 +254,7 @@ def mainexit(gp: G) -> None:
         _others.append(tracebackothers(gp))
     elif debugint(debug, "leaks"):
         leakreport(gp)
+    dropasync()
     sched.drainstart = nanotime()
     store(sched.draining, 1)
     cancelall()

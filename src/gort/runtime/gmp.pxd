@@ -167,6 +167,7 @@ cdef class Sched:
     cdef object interrupted
     cdef list signals
     cdef atomic siglisten
+    cdef atomic asyncexc
     cdef object dying
     cdef object mainexit
     cdef object drained

@@ -344,7 +344,8 @@ class Sched:
     Ms and Ps, and the counts beside them; atomics say otherwise.
 
     signals holds what a signal handler has for main, until somebody takes it
-    there; siglisten counts the signals that a channel listens to. clock is the
+    there; siglisten counts the signals that a channel listens to;
+    asyncexc is the thread that was sent a KeyboardInterrupt for main, or 0. clock is the
     time to within 10 ms: sysmon sets it, and who wakes it from a deep sleep.
     mstart, join, cancel, panic, interrupted, mainexit, drained, abandon,
     deadlocked, dying and describe are functions of upper floors, handed in.
@@ -398,6 +399,7 @@ class Sched:
         "interrupted",
         "signals",
         "siglisten",
+        "asyncexc",
         "dying",
         "mainexit",
         "drained",
@@ -421,7 +423,7 @@ class Sched:
             for name in (
                 "gen up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "threadwaiters deadcheck nsteals nthreads siglisten clock"
+                "threadwaiters deadcheck nsteals nthreads siglisten asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None

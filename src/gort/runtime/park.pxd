@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
-                                nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
+                                nanotime, note, noteclear, notesleep, notewakeup, raiseasync, store, swap, store_rel,
                                 unlock, usleep)
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
@@ -47,6 +47,7 @@ cdef bint parkdone(G gp)
 @cython.locals(s=int64_t, op=Op, mp=M)
 cdef void interrupt(G gp)
 cdef object cancelexc(G gp)
+cdef void dropasync()
 cpdef object cancel(G gp)
 
 cdef class Gosched(Op):

@@ -43,8 +43,10 @@ if not cython.compiled:
         lock,
         note,
         notewakeup,
+        raiseasync,
         store,
         store_rel,
+        swap,
         unlock,
         usleep,
     )
@@ -348,8 +350,16 @@ def cancelexc(gp: G) -> BaseException:
     if exc is not None:
         gp.throwing = None
         store(gp.cancelreq, load(gp.cancelreq) & ~2)
+        dropasync()
         return exc
     return Cancelled()
+
+
+def dropasync() -> None:
+    """Main leaves its code on this thread: what was to be raised in it there must not
+    hit whatever the thread runs next."""
+    if load(sched.asyncexc) != 0:
+        raiseasync(swap(sched.asyncexc, 0), None)
 
 
 def cancel(gp: G) -> None:

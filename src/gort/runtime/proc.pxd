@@ -12,7 +12,7 @@ from .machine cimport (acquirep, claim, gcstopm, handoffp, interrupted, mexit, n
                        pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport netpoll, readylist
-from .park cimport Op, opready, parkdone, ready, win
+from .park cimport Op, dropasync, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
 

@@ -81,7 +81,7 @@ if not cython.compiled:
         wakep,
     )
     from .netpoll import netpoll, readylist
-    from .park import opready, parkdone, ready, win
+    from .park import dropasync, opready, parkdone, ready, win
 
     STEALTRIES = 4
     GIVEUPSTOP = 0
@@ -404,6 +404,8 @@ def goschedimpl(mp: M, gp: G, action: int) -> bool:
     store(gp.status_, Grunnable)
     if action == ALOSTP:
         mp.p = None
+        if gp is sched.maing:
+            dropasync()
     lock(sched.lock)
     globrunqput(gp)
     unlock(sched.lock)

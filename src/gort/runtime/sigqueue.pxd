@@ -1,10 +1,10 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport add, getm, load, lock, noteinterrupt, store, unlock
+from ..platform.native cimport add, getm, load, lock, noteinterrupt, raiseasync, store, unlock
 from .gmp cimport G, M, Sched, sched
 from .machine cimport checkdead, netpollbreak
-from .park cimport interrupt
+from .park cimport dropasync, interrupt
 
 cpdef void interrupted(object exc)
 @cython.locals(gp=G)
@@ -14,3 +14,8 @@ cdef bint pending(G gp)
 cdef bint runsmain(G gp)
 @cython.locals(mp=M)
 cdef void wakem0()
+@cython.locals(gp=G, mp=M)
+cdef void pressmain()
+@cython.locals(gp=G)
+cpdef void taken()
+cdef void abandonmain()

@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 from collections import deque
 from typing import Any
@@ -34,12 +35,14 @@ from .gmp import G, M
 from .park import wakewaiters
 
 if not cython.compiled:
-    from ..platform import getm, load, lock, noteinterrupt, store, unlock
+    from ..platform import getm, load, lock, noteinterrupt, raiseasync, store, unlock
     from .gmp import sched
     from .machine import checkdead, netpollbreak
-    from .park import interrupt
+    from .park import dropasync, interrupt
 
 _STOP = 255
+_ABANDON = 254
+_PATIENCE = 10
 _KICK = 0.01
 
 _FAULTS = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT"}
@@ -226,10 +229,14 @@ def sigpreempt(signum: int, frame: Any) -> None:
 
 
 def sigint(signum: int, frame: Any) -> None:
-    """The first Ctrl-C is main's KeyboardInterrupt; a second is immediate."""
+    """The first Ctrl-C is main's KeyboardInterrupt; a second, before main got that, ends
+    the run without it. After main's end it is for what keeps the main thread."""
     gp = sched.maing
-    if gp is None or pending(gp) or sched.signals or (runsmain(gp) and inuser(frame)):
+    if gp is None or ((gp.done() or runsmain(gp)) and inuser(frame)):
         raise KeyboardInterrupt
+    if pending(gp) or sched.signals:
+        os.write(sig.wfd, bytes((_ABANDON,)))
+        return
     sched.signals.append(KeyboardInterrupt())
     os.write(sig.wfd, b"\0")
 
@@ -261,15 +268,25 @@ def runsmain(gp: G) -> bool:
 def sigloop(rfd: int) -> None:
     """Read what the C handler wrote, until sigexit says stop."""
     late = False
+    patience = 0
     while True:
-        if late and not select.select((rfd,), (), (), _KICK)[0]:
-            kick()
-            late = False
+        if (late or patience) and not select.select((rfd,), (), (), _KICK)[0]:
+            if late:
+                kick()
+                late = False
+            elif patience == 1:
+                pressmain()
+            patience -= patience > 0
+            continue
         for signum in os.read(rfd, 512):
             if signum == _STOP:
                 return
             if signum == 0:
                 interrupted(None)
+                patience = _PATIENCE
+                continue
+            if signum == _ABANDON:
+                abandonmain()
                 continue
             sigsend(signum)
             if signum != signal.SIGURG:
@@ -320,6 +337,50 @@ def interruptmain(exc: BaseException) -> None:
         store(gp.cancelreq, load(gp.cancelreq) | 2)
         interrupt(gp)
         wakewaiters(gp)
+
+
+def pressmain() -> None:
+    """Main got a Ctrl-C and has not come to an op since: raise it in main's code, on
+    whatever thread that runs. (On the main thread the handler has done it.)
+
+    A thread that leaves main's code takes what is pending there back (dropasync).
+    """
+    gp = sched.maing
+    mp: M = gp.m if gp is not None else None
+    if mp is None or not pending(gp) or gp.status != "running" or mp.ident == sig.main:
+        return
+    if not cython.compiled and not inuser(sys._current_frames().get(mp.ident)):
+        return
+    store(sched.asyncexc, mp.ident)
+    raiseasync(mp.ident, Pressed)
+    if not pending(gp) or gp.m is not mp:
+        dropasync()
+
+
+def pressed(self: BaseException) -> None:
+    """Pressed's __init__: it has been raised in main."""
+    taken()
+
+
+def taken() -> None:
+    store(sched.asyncexc, 0)
+    gp = sched.maing
+    if gp is not None:
+        gp.throwing = None
+        store(gp.cancelreq, load(gp.cancelreq) & ~2)
+
+
+Pressed = type("KeyboardInterrupt", (KeyboardInterrupt,), {"__init__": pressed})
+Pressed.__module__ = "builtins"
+
+
+def abandonmain() -> None:
+    """A second Ctrl-C, while main is deaf to the first: run raises it without main."""
+    gp = sched.maing
+    if gp is not None and pending(gp):
+        sched.fatal = KeyboardInterrupt()
+        sched.abandon()
+        wakewaiters(None)
 
 
 # What users call, from any thread.
