@@ -55,20 +55,20 @@ def test_scheddetail(tmp_path: Path) -> None:
     env = {"GODEBUG": "scheddetail=1,schedtrace=10"}
     with program(tmp_path, code, "--procs", "2", **env) as p:
         waiter, locked = map(int, p.outline().split())
-        lines: list[str] = []
-        seen = 0
-        while not seen or not lines[-1].startswith("SCHED"):  # one whole block with it
-            lines.append(p.errline().rstrip("\n"))
-            assert lines[-1], lines
-            seen += f"G{locked}: status=4(chan receive) m=nil lockedm=" in lines[-1]
+        want = (f"G{waiter}: status=4(", f"G{locked}: status=4(", "G1: status=2(")
+        block: list[str] = []
+        while True:  # until a whole block shows all three as they are now
+            line = p.errline().rstrip("\n")
+            assert line, block
+            if line.startswith("SCHED"):
+                text = "\n".join(block)
+                if block and all(part in text for part in want):
+                    break
+                block = []
+            block.append(line)
         p.say("go on")
-        _, err = p.end()
+        p.end()
         assert p.returncode == 0
-    lines += err.splitlines()
-    heads = [i for i, text in enumerate(lines) if text.startswith("SCHED")]
-    assert heads[0] == 0
-    whole = [lines[a:b] for a, b in zip(heads, heads[1:], strict=False)]
-    block = next(b for b in whole if any(f"G{locked}: status=4" in x for x in b))
     assert HEAD.fullmatch(block[0]), block
     kinds = "".join(text[2] for text in block[1:])
     assert re.fullmatch("PPM+G+", kinds), block
