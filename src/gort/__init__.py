@@ -11,10 +11,11 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
-from . import context, sync, time
+from . import context, signal, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.cleanup import Cleanup, add_cleanup
+from .runtime.dump import GoroutineInfo, goroutines, stack
 from .runtime.exithook import at_exit
 from .runtime.gmp import G as Goroutine
 from .runtime.group import Group, group
@@ -29,7 +30,7 @@ from .runtime.sysmon import DeadlockError
 from .runtime.ticks import after, tick
 from .runtime.timeout import shield, timeout
 from .runtime.timers import sleep
-from .runtime.traceback import current, stack
+from .runtime.traceback import current
 from .runtime.world import gomaxprocs
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "Cleanup",
     "DeadlockError",
     "Goroutine",
+    "GoroutineInfo",
     "Group",
     "WouldBlock",
     "add_cleanup",
@@ -53,6 +55,7 @@ __all__ = [
     "go",
     "goexit",
     "gomaxprocs",
+    "goroutines",
     "gosched",
     "group",
     "init",
@@ -64,6 +67,7 @@ __all__ = [
     "select",
     "set_max_threads",
     "shield",
+    "signal",
     "sleep",
     "stack",
     "sync",

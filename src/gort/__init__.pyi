@@ -1,4 +1,6 @@
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from dataclasses import dataclass
 from typing import (
     Any,
     Final,
@@ -15,6 +17,7 @@ from typing import (
 )
 
 from . import context as context
+from . import signal as signal
 from . import sync as sync
 from . import time as time
 
@@ -27,6 +30,7 @@ __all__ = [
     "Cleanup",
     "DeadlockError",
     "Goroutine",
+    "GoroutineInfo",
     "Group",
     "WouldBlock",
     "add_cleanup",
@@ -39,6 +43,7 @@ __all__ = [
     "go",
     "goexit",
     "gomaxprocs",
+    "goroutines",
     "gosched",
     "group",
     "init",
@@ -50,6 +55,7 @@ __all__ = [
     "select",
     "set_max_threads",
     "shield",
+    "signal",
     "sleep",
     "stack",
     "sync",
@@ -135,6 +141,20 @@ class Goroutine(Awaitable[_T_co]):
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
 
 @final
+@dataclass(frozen=True, slots=True)
+class GoroutineInfo:
+    id: int
+    parent_id: int
+    status: _Status
+    wait_reason: str
+    waited: float
+    created_by: traceback.FrameSummary | None
+    locked: bool
+    cancelled: bool
+    system: bool
+    stack: traceback.StackSummary
+
+@final
 class Chan(Generic[_T]):
     def __init__(self, capacity: int = 0) -> None: ...
     def send(self, value: _T) -> _ChanOp[None]: ...
@@ -183,6 +203,7 @@ def set_max_threads(n: int) -> int: ...
 def lock_os_thread() -> None: ...
 def unlock_os_thread() -> None: ...
 def stack(all: bool = False) -> str: ...
+def goroutines() -> list[GoroutineInfo]: ...
 def gosched() -> _Op[None]: ...
 def sleep(seconds: float) -> _WaitOp[None]: ...
 def after(seconds: float) -> Chan[float]: ...

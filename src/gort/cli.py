@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
 import sys
 import traceback
 from typing import Any
 
 import gort
+
+from .runtime.boot import panicothers
+from .runtime.debug import gotraceback
+
+_HERE = os.path.dirname(__file__) + os.sep
 
 
 def _procs(text: str) -> int:
@@ -45,11 +51,53 @@ def _load(path: str, args: list[str]) -> Any:
 def _panic(exc: BaseException) -> None:
     """Print an uncaught exception as Go prints a panic; exit with status 2."""
     text = f"{type(exc).__name__}: {exc}".rstrip(": ")
-    sys.stderr.write(f"panic: {text}\n\n")
-    notes = [n for n in getattr(exc, "__notes__", ()) if n.startswith("in goroutine ")]
-    goid = notes[0].split()[2].rstrip(",") if notes else "1"
-    sys.stderr.write(f"goroutine {goid} [running]:\n")
-    traceback.print_exception(exc)
+    sys.stderr.write(f"panic: {text}\n")
+    level, every, crash = gotraceback()
+    if level > 0:
+        notes = [n for n in getattr(exc, "__notes__", ()) if n.startswith("in goroutine ")]
+        goid = notes[0].split()[2].rstrip(",") if notes else "1"
+        sys.stderr.write(f"\ngoroutine {goid} [running]:\n")
+        shown = traceback.TracebackException.from_exception(exc)
+        if level < 2:
+            _hide_runtime(shown)
+        sys.stderr.write("".join(shown.format()))
+        if every and panicothers():
+            sys.stderr.write("\n" + panicothers())
+    _end(crash)
+
+
+def _hide_runtime(shown: traceback.TracebackException | None) -> None:
+    """Leave the runtime's own frames out, as Go does below GOTRACEBACK=system."""
+    seen: list[traceback.TracebackException] = []
+    todo = [shown]
+    while todo:
+        exc = todo.pop()
+        if exc is None or any(exc is s for s in seen):
+            continue
+        seen.append(exc)
+        exc.stack = traceback.StackSummary.from_list(
+            [frame for frame in exc.stack if not _is_ours(frame.filename)]
+        )
+        todo += [exc.__cause__, exc.__context__, *(exc.exceptions or ())]
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((_HERE, "src/gort/runtime/", "<frozen runpy>"))
+
+
+def _fatal(exc: gort.DeadlockError) -> None:
+    """Print a deadlock: a fatal error shows every goroutine, unless none is asked for."""
+    level, _, crash = gotraceback()
+    text = str(exc)
+    sys.stderr.write("fatal error: " + (text if level > 0 else text.partition("\n")[0] + "\n"))
+    _end(crash)
+
+
+def _end(crash: bool) -> None:
+    sys.stderr.flush()
+    if crash:
+        sys.stdout.flush()
+        os.abort()
     sys.exit(2)
 
 
@@ -63,8 +111,7 @@ def main() -> None:
     try:
         gort.run(entry, procs=opts.procs)
     except gort.DeadlockError as exc:
-        sys.stderr.write(f"fatal error: {exc}")
-        sys.exit(2)
+        _fatal(exc)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as exc:

@@ -532,8 +532,10 @@ gort_stop_iteration(PyObject *value)
         PyErr_SetRaisedException(Py_NewRef((PyObject *)kept));
         return;
     }
-    PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
+    /* Without arguments: `args` would hold on to this thread's first value. */
+    PyObject *exc = PyObject_CallNoArgs(PyExc_StopIteration);
     if (exc) {
+        Py_SETREF(((PyStopIterationObject *)exc)->value, Py_NewRef(value));
         Py_XSETREF(gort_kept, Py_NewRef(exc));
         PyErr_SetRaisedException(exc);
     }
@@ -691,18 +693,18 @@ gort_pool_put(PyObject *o)
     gort_pooldealloc(o);
 }
 
-/* The copies of setm(mp) in this module; NULL: the thread leaves the runtime. */
+/* setm in this module; with drop the thread leaves the runtime for good. */
 static void __attribute__((unused))
-gort_bind(PyObject *mp)
+gort_bind(PyObject *mp, int drop)
 {
     gort_curm = mp;
-    while (!mp && gort_pool) {
+    while (drop && gort_pool) {
         PyObject *o = gort_pool;
         gort_pool = ((struct gort_awaitable *)o)->link;
         Py_SET_REFCNT(o, 0);
         gort_pooldealloc(o);
     }
-    if (!mp)
+    if (drop)
         gort_npool = 0;
 }
 

@@ -72,9 +72,9 @@ cdef extern from "native.h":
     ctypedef void (*resetfn "gort_resetfn")(PyObject* op) noexcept
     void gort_install_slots(object cls) noexcept
     void gort_poolops_(object cls, resetfn reset) noexcept
-    void gort_bind(PyObject* mp) noexcept
+    void gort_bind(PyObject* mp, int drop) noexcept
 
-ctypedef void (*bindfn)(PyObject* mp) noexcept
+ctypedef void (*bindfn)(PyObject* mp, int drop) noexcept
 cdef void onsetm(bindfn bind) noexcept
 
 cdef inline void install_slots(type cls) noexcept:
@@ -91,6 +91,7 @@ cdef inline void poolops(type cls) noexcept:
 
 cdef object getm()
 cdef void setm(object mp) noexcept
+cdef void opdrop() noexcept
 cdef uint32_t cheaprand() noexcept nogil
 cdef uint32_t cheaprandn(uint32_t n) noexcept nogil
 
@@ -124,5 +125,6 @@ cdef int64_t address(object o) noexcept
 cdef object checksignals()
 cdef void immortal(object o)
 cdef object getident()
+cdef void raiseasync(int64_t ident, object exc) noexcept
 cdef object callsite_of(slot code, int32_t lasti)
 cdef void asyncgen_hooks(object firstiter, object finalizer)

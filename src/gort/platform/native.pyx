@@ -41,6 +41,7 @@ cdef extern from *:
         return (uint32_t)((gort_rand_state = x) >> 32);
     }
     """
+    int PyThreadState_SetAsyncExc(unsigned long id, PyObject* exc) noexcept
     int gort_ev_n(events* e) noexcept
     int gort_ev_fd(events* e, int i) noexcept
     uint32_t gort_ev_mask(events* e, int i) noexcept
@@ -96,9 +97,17 @@ cdef void setm(object mp) noexcept:
     cdef int i
     gort_curm = NULL if mp is None else <PyObject*>mp
     for i in range(nbinds):
-        binds[i](gort_curm)
-    if mp is None:
-        gort_opfree_drop()
+        binds[i](gort_curm, 0)
+
+
+cdef void opdrop() noexcept:
+    """This thread leaves the runtime: free what it keeps for ops to come."""
+    global gort_curm
+    cdef int i
+    gort_curm = NULL
+    for i in range(nbinds):
+        binds[i](NULL, 1)
+    gort_opfree_drop()
 
 
 cdef uint32_t cheaprand() noexcept nogil:
@@ -282,6 +291,11 @@ cdef object getident():
 cdef void immortal(object o):
     """Never drop o, also not when the interpreter ends."""
     Py_INCREF(o)
+
+
+cdef void raiseasync(int64_t ident, object exc) noexcept:
+    """Raise an exception class in another thread's Python code; None takes that back."""
+    PyThreadState_SetAsyncExc(<unsigned long>ident, NULL if exc is None else <PyObject*>exc)
 
 
 cdef object checksignals():

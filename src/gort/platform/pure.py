@@ -25,8 +25,8 @@ RAISE = 2
 STOPASYNC = 3
 RUNQ = 256
 
-SIGNALTICK = 50_000_000
-"""How often sysmon looks for what a signal handler left, in nanoseconds."""
+DROPTICK = 50_000_000
+"""How often sysmon looks for dropped async generators, in nanoseconds."""
 
 # Taken by acquire and release, as `with` makes a bound method, which the collector
 # tracks: it could run, and a finalizer with it, under a lock of the runtime.
@@ -353,6 +353,11 @@ def poolops(cls: type) -> None:
     """Nothing to do: the interpreter's allocator is as good here."""
 
 
+def opdrop() -> None:
+    """This thread leaves the runtime; nothing is kept for it."""
+    setm(None)
+
+
 def poolget() -> None:
     """No op is kept."""
 
@@ -508,6 +513,14 @@ def immortal(o: Any) -> None:
 
 
 _kept: list[Any] = []
+
+
+def raiseasync(ident: int, exc: type[BaseException] | None) -> None:
+    """Raise an exception class in another thread's Python code; None takes that back."""
+    import ctypes  # seldom wanted, and not everywhere there
+
+    what = None if exc is None else ctypes.py_object(exc)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), what)
 
 
 def checksignals() -> BaseException | None:

@@ -41,6 +41,7 @@ from .pure import (
     immortal,
     install_slots,
     lockstat,
+    opdrop,
     poolget,
     poolops,
     ring,
@@ -50,8 +51,8 @@ from .pure import (
     slotpeek,
 )
 
-SIGNALTICK = 0
-"""No signals here."""
+DROPTICK = 0
+"""Nothing is dropped where it must not be: there is no collector here."""
 
 FIRSTNS = 1_000_000_000
 """The clock starts here: 0 means "never" to the runtime."""
@@ -631,3 +632,7 @@ def nforeign() -> int:
 
 def ismainthread() -> bool:
     return False
+
+
+def raiseasync(ident: int, exc: type[BaseException] | None) -> None:
+    """No thread of the simulation is interrupted."""

@@ -1,15 +1,15 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, checksignals, getm, ismainthread, load, lock, lockstat,
-                                nanotime, newosproc, noteclear, noteinterrupt, notesleep, notewakeup, setm,
+from ..platform.native cimport (RAISE, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
+                                nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
                                 store, swap, unlock)
 from .fork cimport Atfork, atfork
 from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np
-from .park cimport throwinto
+from .park cimport dropasync
 from .proc cimport gcount, mstart, newmain, newproc
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff
@@ -23,15 +23,10 @@ cdef object outcome(G gp)
 cpdef void mainexit(G gp)
 @cython.locals(mp=M)
 cpdef void exitrun()
-@cython.locals(gp=G)
-cpdef void interruptmain(object exc)
-@cython.locals(mp=M)
-cpdef void interrupted(object exc)
 @cython.locals(shard=Shard)
 cpdef void resetall()
 @cython.locals(gp=G)
 cpdef void panic(G gp)
-cdef bint pending(G gp)
 @cython.locals(mp=M)
 cdef void teardown()
 cdef void clearshard(Shard shard)
@@ -39,6 +34,4 @@ cdef void wakem(M mp)
 cpdef void drained()
 cpdef void abandon()
 cpdef void deadlocked()
-@cython.locals(mp=M)
-cdef bint runsmain(G gp)
 cdef int64_t defaultprocs() except -1

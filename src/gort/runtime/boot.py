@@ -5,7 +5,6 @@ main, mstart; and the way down: cancel what still runs, stop every M, return.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -14,14 +13,17 @@ from typing import Any
 import cython
 
 from .cleanup import startcleanups, stopcleanups
-from .debug import debugint, parsedebugvars
+from .debug import debug, debugint, parsedebugvars
+from .dump import leakreport, tracebackothers
 from .exithook import openhooks
 from .gcwork import gcenable, gcrestore, gcstats
+from .gil import gilcheck
 from .gmp import G, M, P
 from .inittask import inorder
 from .park import Cancelled, wakewaiters
 from .proc import checkmain
 from .scope import cancelall
+from .sigqueue import sigexit, siginit
 from .sysmon import DeadlockError
 from .traceback import addnote, dumpall
 from .world import checkprocs, ncpu
@@ -32,7 +34,6 @@ if not cython.compiled:
         Poller,
         add,
         cas,
-        checksignals,
         getm,
         ismainthread,
         load,
@@ -41,25 +42,26 @@ if not cython.compiled:
         nanotime,
         newosproc,
         noteclear,
-        noteinterrupt,
         notesleep,
         notewakeup,
+        opdrop,
         setm,
         store,
         unlock,
     )
     from .fork import atfork
-    from .gmp import CTHROW, Pidle, checkmcount, sched
+    from .gmp import Pidle, checkmcount, sched
     from .machine import acquirep, netpollbreak, pidleget, pidleput
     from .main import mainstart
     from .netpoll import np
-    from .park import throwinto
+    from .park import dropasync
     from .proc import gcount, mstart, newmain, newproc
     from .sysmon import sysmon
     from .template import jointemplate, openhandoff
     from .world import procresize
 
 _panics: list[BaseException] = []
+_others: list[str] = []
 
 
 def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
@@ -105,9 +107,12 @@ def schedinit(procs: int) -> None:
     openhandoff()
     np.pds.clear()
     _panics.clear()
+    _others.clear()
     sched.signals.clear()
-    sched.gm = parsedebugvars().get("sched") == "gm"
+    sched.gm = debug.get("sched") == "gm"
+    store(sched.siglisten, 0)
     sched.starttime = nanotime()
+    store(sched.clock, sched.starttime)
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()
     procresize(procs)
@@ -169,9 +174,9 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     """From the calling thread to main's result and back."""
     if getm() is not None:
         raise RuntimeError("gort.run was called inside a goroutine: use gort.go")
+    parsedebugvars()
     schedinit(procs)
-    debug = parsedebugvars()
-    tracens = debugint(debug, "schedtrace") * 1_000_000
+    gilcheck(3)
     m0 = M(0, load(sched.gen))
     m0.ism0 = ismainthread()
     sched.m0 = m0
@@ -182,12 +187,10 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     unlock(sched.lock)
     store(sched.up, 1)
     monitor = None
-    restore = None
     gp = None
     try:
-        if m0.ism0:
-            restore = atfork.restore = siginit()
-        monitor = newosproc(monitor_main, tracens, "gort-sysmon")
+        siginit()
+        monitor = newosproc(monitor_main, None, "gort-sysmon")
         lock(sched.lock)
         pp = pidleget()
         unlock(sched.lock)
@@ -201,27 +204,25 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         mstart(m0)
         teardown()
     finally:
-        setm(None)
+        opdrop()
         store(sched.exiting, 1)
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
-        atfork.restore = None
         gcrestore()
         stopcleanups()
-        if restore is not None:
-            restore()
+        sigexit()
         if monitor is not None:
             monitor.join()
         jointemplate()
+        sched.m0 = None
         sched.poller.close()
         openhooks()
-    sched.m0 = None
     sched.maing = None
     return outcome(gp)
 
 
-def monitor_main(tracens: int) -> None:
-    sysmon(tracens)
+def monitor_main(_: None) -> None:
+    sysmon()
 
 
 def outcome(gp: G) -> Any:
@@ -277,6 +278,11 @@ def wakem(mp: M) -> None:
 
 def mainexit(gp: G) -> None:
     """runtime.main's end: cancel what still runs. Shields hold for a while (sysmon)."""
+    if gp.outcome == RAISE:
+        _others.append(tracebackothers(gp))
+    elif debugint(debug, "leaks"):
+        leakreport(gp)
+    dropasync()
     sched.drainstart = nanotime()
     store(sched.draining, 1)
     cancelall()
@@ -296,6 +302,12 @@ def exitrun() -> None:
         wakem(mp)
     netpollbreak()
     notewakeup(sched.sysmonnote)
+
+
+def panicothers() -> str:
+    """The other goroutines' stacks when the last run's panic came; empty below
+    GOTRACEBACK=all. For `gort run`, which prints it."""
+    return _others[0] if _others else ""
 
 
 def abandon() -> None:
@@ -328,79 +340,11 @@ def panic(gp: G) -> None:
     if isinstance(exc, Cancelled) or load(sched.up) == 0:
         return
     addnote(exc, gp)
+    _others.append(tracebackothers(gp))
     _panics.append(exc)
     if len(_panics) == 1:
         sched.drainstart = nanotime()
         cancelall()
-
-
-def interrupted(exc: BaseException | None) -> None:
-    """An M or sysmon looks at signals; what a handler raised goes to main."""
-    mp: M = getm()
-    if mp is not None and mp.ism0:
-        exc = exc or checksignals()
-    elif mp is not None and sched.m0 is not None:
-        noteinterrupt(sched.m0.park)  # the handlers run on its thread only
-    if exc is None and sched.signals:
-        exc = sched.signals.pop()
-    if exc is not None:
-        interruptmain(exc)
-
-
-def interruptmain(exc: BaseException) -> None:
-    """Raise exc out of main's current or next op."""
-    gp = sched.maing
-    if gp is not None:
-        throwinto(gp, exc)
-
-
-def siginit() -> Callable[[], None]:
-    """Signals of the main thread: a wake-up fd on the poller, Ctrl-C to main."""
-    try:
-        oldfd = signal.set_wakeup_fd(sched.poller.fileno(), warn_on_full_buffer=False)
-    except ValueError:
-        return lambda: None
-    old = signal.getsignal(signal.SIGINT)
-    ours = old is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, sigint)
-
-    def restore() -> None:
-        signal.set_wakeup_fd(oldfd)
-        if ours and signal.getsignal(signal.SIGINT) is sigint:
-            signal.signal(signal.SIGINT, old)
-
-    return restore
-
-
-def sigint(signum: int, frame: Any) -> None:
-    """The first Ctrl-C is main's KeyboardInterrupt; a second is immediate."""
-    gp = sched.maing
-    if gp is None or pending(gp) or sched.signals or (runsmain(gp) and inuser(frame)):
-        raise KeyboardInterrupt
-    # Not from here: uncompiled, the handler may have come in under a lock.
-    sched.signals.append(KeyboardInterrupt())
-
-
-def inuser(frame: Any) -> bool:
-    """Whether a frame runs user code, and not the uncompiled runtime for it."""
-    here = os.path.dirname(os.path.dirname(__file__))
-    while frame is not None and frame.f_code.co_flags & 0x80 == 0:
-        if frame.f_code.co_filename.startswith(here):
-            return frame.f_code.co_name == "call"  # Syscall.call: in the user's function
-        frame = frame.f_back
-    return True
-
-
-def pending(gp: G) -> bool:
-    """Whether an earlier Ctrl-C has not been raised in main yet."""
-    return load(gp.cancelreq) & CTHROW != 0
-
-
-def runsmain(gp: G) -> bool:
-    """Whether main's Python code is what the handler interrupted, on this thread."""
-    mp: M = getm()
-    return mp is not None and mp.curg is gp and gp.status in ("running", "syscall")
 
 
 def num_goroutine() -> int:
@@ -452,4 +396,3 @@ sched.drained = drained
 sched.abandon = abandon
 sched.deadlocked = deadlocked
 sched.panic = panic
-sched.interrupted = interrupted

@@ -1,4 +1,4 @@
-"""GODEBUG and schedtrace's line."""
+"""GODEBUG, GOTRACEBACK, and the schedtrace lines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,35 @@ import sys
 
 import cython
 
+from .gmp import WAITREASONS, G, M, P
+
 if not cython.compiled:
     from ..platform import load, lock, nanotime, unlock
-    from .gmp import sched
+    from .gmp import (
+        PMSHIFT,
+        PSTATE,
+        Gparking,
+        Gscan,
+        Gwaiting,
+        Prunning,
+        Psyscall,
+        Puser,
+        allgs,
+        sched,
+    )
     from .runq import runqlen
+
+debug: dict[str, str] = {}
+"""GODEBUG of the runtime that is up, read when it starts."""
+
+_LEVELS = {
+    "none": (0, False, False),
+    "": (1, False, False),
+    "single": (1, False, False),
+    "all": (1, True, False),
+    "system": (2, True, False),
+    "crash": (2, True, True),
+}
 
 
 def parsedebugvars() -> dict[str, str]:
@@ -20,6 +45,8 @@ def parsedebugvars() -> dict[str, str]:
         name, eq, value = pair.partition("=")
         if eq:
             out[name.strip()] = value.strip()
+    debug.clear()
+    debug.update(out)
     return out
 
 
@@ -30,9 +57,20 @@ def debugint(vars: dict[str, str], name: str) -> int:
         return 0
 
 
-def schedtrace() -> None:
-    """One line on the scheduler's state, in Go's own format, on stderr."""
-    sys.stderr.write(traceline() + "\n")
+def gotraceback() -> tuple[int, bool, bool]:
+    """GOTRACEBACK as (level, all, crash): level 0 prints no stacks, 2 also those of the
+    runtime; all says every goroutine's; crash is to end in SIGABRT."""
+    text = os.environ.get("GOTRACEBACK", "")
+    if text in _LEVELS:
+        return _LEVELS[text]
+    return (int(text) if text.isdigit() else 0, True, False)
+
+
+def schedtrace(detailed: bool) -> None:
+    """The scheduler's state on stderr, in Go's format: one line, or with detailed one
+    for each P, M and G too."""
+    text = "\n".join(tracedetail()) if detailed else traceline()
+    sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
@@ -49,3 +87,88 @@ def traceline() -> str:
     )
     unlock(sched.lock)
     return line
+
+
+def tracedetail() -> list[str]:
+    """Go's scheddetail. The world runs on: what a line says held when it was read.
+
+    Ms' goroutines are found from the Gs' side, which the list of all Gs keeps
+    alive; M.curg may be dropped while we look. mallocing, throwing, preemptoff,
+    locks and dying are constant: no M here is ever found in such a state.
+    """
+    head = traceline()
+    lines = [
+        f"{head[: head.rindex(' [')]} gcwaiting={_bool(load(sched.gcwaiting) != 0)} "
+        f"nmidlelocked={sched.nmidlelocked} stopwait={sched.stopwait} "
+        f"sysmonwait={_bool(load(sched.sysmonwait) != 0)}"
+    ]
+    gs = allgs()
+    ms = list(sched.allm)
+    ms.sort(key=mid)
+    curg = {}
+    locked = {}
+    for gp in gs:
+        mp = gp.m
+        if mp is not None:
+            curg[mp.id] = gp.goid
+        mp = gp.lockedm
+        if mp is not None:
+            locked[mp.id] = gp.goid
+    idle = sleepers()
+    for i in range(load(sched.nprocs)):
+        lines.append(detailp(sched.allp[i]))
+    for mp in ms:
+        lines.append(detailm(mp, curg, locked, idle))
+    for gp in gs:
+        lines.append(detailg(gp))
+    return lines
+
+
+def _bool(x: bool) -> str:
+    return "true" if x else "false"
+
+
+def mid(mp: M) -> int:
+    return mp.id
+
+
+def sleepers() -> set[int]:
+    """The ids of the Ms on the idle list."""
+    found = set()
+    lock(sched.lock)
+    mp = sched.midle
+    while mp is not None:
+        found.add(mp.id)
+        mp = mp.schedlink
+    unlock(sched.lock)
+    return found
+
+
+def detailp(pp: P) -> str:
+    s = load(pp.status)
+    m = str(s >> PMSHIFT) if s & PSTATE in (Prunning, Psyscall, Puser) else "nil"
+    return (
+        f"  P{pp.id}: status={s & PSTATE} schedtick={load(pp.schedtick)} "
+        f"syscalltick={load(pp.syscalltick)} m={m} "
+        f"runqsize={runqlen(pp)} gfreecnt=0 timerslen={len(pp.timers)}"
+    )
+
+
+def detailm(mp: M, curg: dict[int, int], locked: dict[int, int], idle: set[int]) -> str:
+    pp = mp.p
+    blocked = mp.id in idle or (pp is None and mp.id in locked and mp.id not in curg)
+    return (
+        f"  M{mp.id}: p={pp.id if pp is not None else 'nil'} curg={curg.get(mp.id, 'nil')} "
+        f"mallocing=0 throwing=0 preemptoff= locks=0 dying=0 spinning={_bool(mp.spinning)} "
+        f"blocked={_bool(blocked)} lockedg={locked.get(mp.id, 'nil')}"
+    )
+
+
+def detailg(gp: G) -> str:
+    s = load(gp.status_) & ~Gscan
+    reason = WAITREASONS[gp.waitreason] if s == Gwaiting or s == Gparking else ""
+    mp = gp.m
+    m = mp.id if mp is not None else "nil"
+    mp = gp.lockedm
+    lockedm = mp.id if mp is not None else "nil"
+    return f"  G{gp.goid}: status={s}({reason}) m={m} lockedm={lockedm}"

@@ -12,7 +12,6 @@ from .world cimport starttheworld, stoptheworld
 cdef class Atfork:
     cdef int64_t owner
     cdef P mine
-    cdef object restore
     cdef object reset
 
 cdef Atfork atfork

@@ -5,7 +5,7 @@ forgets the runtime: every other goroutine is buried where it stands, without it
 `finally` blocks, as the interpreter leaves other threads' frames; locks that
 those threads held are free, because a lock's word names its process (platform);
 the poller's descriptors are closed, which does not touch what the parent
-registered; signals are as they were before run. What the child inherits are
+registered; signals are as they were before run (sigqueue). What the child inherits are
 Python objects: a channel keeps its values and loses its waiters.
 
 The world is stopped so that no M is half-way through an operation on something
@@ -54,15 +54,15 @@ if not cython.compiled:
 
 class Atfork:
     """owner: the thread that forks, which holds sched.worldsema; mine: its P.
-    restore undoes boot's siginit; reset is boot's resetall. Boot's thread sets them."""
+    reset is boot's resetall."""
 
-    __slots__ = ("owner", "mine", "restore", "reset")
+    __slots__ = ("owner", "mine", "reset")
 
     def __init__(self) -> None:
         if not cython.compiled:
             self.owner = 0
             self.mine: P | None = None
-            self.restore = self.reset = None
+            self.reset = None
 
 
 atfork = Atfork()
@@ -112,10 +112,6 @@ def afterforkinchild() -> None:
     sched.m0 = None
     if sched.poller is not None:
         sched.poller.close()
-    restore = atfork.restore
-    atfork.restore = None
-    if restore is not None:
-        restore()
     openhooks()
 
 

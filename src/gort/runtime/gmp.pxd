@@ -187,6 +187,9 @@ cdef class Sched:
     cdef object interrupted
     cdef list signals
     cdef object mainstage
+    cdef atomic siglisten
+    cdef atomic asyncexc
+    cdef object dying
     cdef object mainexit
     cdef object drained
     cdef object abandon
@@ -194,6 +197,7 @@ cdef class Sched:
     cdef object childexit
     cdef object fatal
     cdef int64_t starttime
+    cdef atomic clock
     cdef int64_t drainstart
     cdef atomic nsteals
     cdef atomic nthreads

@@ -361,13 +361,15 @@ class Sched:
     the threads that are not in mcount: sysmon and the template thread. gm: the G-M
     scheduler runs (gm.py); set before the first M.
 
-    signals holds what a signal handler has for main, until an M or sysmon takes
-    it there. gcforce asks the next scheduling round for a collection, cleanupwake for
-    the cleanup goroutine. safepoints counts the Ms that were woken without work;
-    safegoal is how many sysmon waits for before it calls a deadlock. mstart, join,
-    cancel, panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked,
-    groupdone, orphaned, pierce, childexit and describe are functions of upper floors,
-    handed in at boot.
+    signals holds what a signal handler has for main, until somebody takes it there;
+    siglisten counts the signals that a channel listens to; asyncexc is the thread that
+    was sent a KeyboardInterrupt for main, or 0. clock is the time to within 10 ms:
+    sysmon sets it, and who wakes it from a deep sleep. gcforce asks the next scheduling
+    round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
+    Ms that were woken without work; safegoal is how many sysmon waits for before it
+    calls a deadlock. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
+    drained, abandon, deadlocked, groupdone, orphaned, pierce, childexit, dying and
+    describe are functions of upper floors, handed in.
     """
 
     __slots__ = (
@@ -429,6 +431,9 @@ class Sched:
         "interrupted",
         "signals",
         "mainstage",
+        "siglisten",
+        "asyncexc",
+        "dying",
         "mainexit",
         "drained",
         "abandon",
@@ -436,6 +441,7 @@ class Sched:
         "childexit",
         "fatal",
         "starttime",
+        "clock",
         "drainstart",
         "nsteals",
         "nthreads",
@@ -452,7 +458,7 @@ class Sched:
                 "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "pierced threadwaiters deadcheck nsteals nthreads"
+                "pierced threadwaiters deadcheck nsteals nthreads siglisten asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
@@ -466,8 +472,16 @@ class Sched:
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
         self.signals: list[BaseException] = []
+        self.dying = exit2
         self.mainexit = self.drained = self.abandon = self.deadlocked = self.childexit = None
         self.describe = describe
+
+
+def exit2(msg: str, runtime: bool) -> None:
+    """The end of a fatal error until a way with tracebacks is handed in."""
+    sys.stderr.write(msg)
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def describe(gp: G) -> str:
@@ -479,16 +493,12 @@ sched = Sched()
 
 def throw(msg: str) -> None:
     """The runtime's own state is broken: say so as Go does, and end the process."""
-    sys.stderr.write(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n")
-    sys.stderr.flush()
-    os._exit(2)
+    sched.dying(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n", True)
 
 
 def fatal(msg: str) -> None:
     """A fatal error of the program, not of the runtime; Go's words, exit status 2."""
-    sys.stderr.write(msg + "\n")
-    sys.stderr.flush()
-    os._exit(2)
+    sched.dying(msg + "\n", False)
 
 
 def checkmcount() -> None:

@@ -31,10 +31,12 @@ if not cython.compiled:
         cas,
         load,
         lock,
+        nanotime,
         noteclear,
         noteinterrupt,
         notesleep,
         notewakeup,
+        opdrop,
         setm,
         store,
         store_rel,
@@ -109,6 +111,7 @@ def pidleget() -> P | None:
     pp.link = None
     add(sched.npidle, -1)
     if load(sched.sysmonwait) != 0 and swap(sched.sysmonwait, 0) != 0:
+        store(sched.clock, nanotime())  # stood still while sysmon slept
         notewakeup(sched.sysmonnote)
     return pp
 
@@ -173,15 +176,16 @@ def checkdead() -> None:
 
 def mwait(mp: M) -> None:
     """Sleep on mp.park until woken; interrupted, look at what waits for the thread."""
+    setm(None)  # a signal's handler acts as a foreign thread: it has no P to queue on
     while not notesleep(mp.park, -1):
         interrupted(mp)
+    setm(mp)
     noteclear(mp.park)
 
 
 def interrupted(mp: M) -> None:
-    """This thread was woken without work: for a signal, or by nudge."""
-    if mp.ism0:
-        sched.interrupted(None)
+    """This thread was woken without work: for a signal, whose handlers run here if it
+    is Python's main one, or by nudge."""
     try:
         safepoint()
     except BaseException as exc:
@@ -273,7 +277,7 @@ def newm(pp: P, spinning: bool, locked: bool) -> None:
 
 def mexit(mp: M) -> None:
     """This thread leaves the scheduler."""
-    setm(None)
+    opdrop()
     sched.allm.discard(mp)
     lock(sched.lock)
     if mp.gen == load(sched.gen):

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
-                                nanotime, note, noteclear, notesleep, notewakeup, store, store_rel,
+                                nanotime, note, noteclear, notesleep, notewakeup, raiseasync, store, swap, store_rel,
                                 unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
@@ -59,6 +59,7 @@ cdef void interrupt(G gp)
 cdef bint winwait(G gp)
 cdef object cancelexc(G gp)
 cdef void throwinto(G gp, object exc)
+cdef void dropasync()
 
 cdef class Gosched(Op):
     @cython.locals(mp=M)

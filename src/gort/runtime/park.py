@@ -48,8 +48,10 @@ if not cython.compiled:
         lock,
         note,
         notewakeup,
+        raiseasync,
         store,
         store_rel,
+        swap,
         unlock,
         usleep,
     )
@@ -325,7 +327,7 @@ def ready(gp: G, pp: P, next: bool) -> None:
 
 def parkdone(gp: G) -> bool:
     """Step 3, by the M: True when gp waits, False when it is runnable already."""
-    gp.waitsince = 0
+    gp.waitsince = load(sched.clock)
     if cas(gp.status_, Gparking, Gwaiting):
         if load(gp.cancelreq) != 0:
             interrupt(gp)
@@ -379,9 +381,17 @@ def cancelexc(gp: G) -> BaseException:
         gp.throwing = None
         store(gp.cancelreq, load(gp.cancelreq) & ~CTHROW)
         unlock(gp.lock)
+        dropasync()
         if exc is not None:
             return exc
     return Cancelled()
+
+
+def dropasync() -> None:
+    """Main leaves its code on this thread: what was to be raised in it there must not
+    hit whatever the thread runs next."""
+    if load(sched.asyncexc) != 0:
+        raiseasync(swap(sched.asyncexc, 0), None)
 
 
 def throwinto(gp: G, exc: BaseException) -> None:

@@ -14,7 +14,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
                        pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport netpoll, readylist
-from .park cimport Op, opready, parkdone, ready, win
+from .park cimport Op, dropasync, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
 
@@ -90,5 +90,6 @@ cdef bint iscoroutinefunction(object fn)
 cdef void checkcallable(object fn) except *
 @cython.locals(op=Join)
 cpdef object join(G gp)
+cdef bint inuser(M mp)
 @cython.locals(pp=P)
 cpdef void mstart(M mp)

@@ -84,7 +84,7 @@ if not cython.compiled:
         wakep,
     )
     from .netpoll import netpoll, readylist
-    from .park import opready, parkdone, ready, win
+    from .park import dropasync, opready, parkdone, ready, win
 
     STEALTRIES = 4
     GIVEUPSTOP = 0
@@ -93,6 +93,9 @@ if not cython.compiled:
     from .timers import checktimers
 
 _CO_COROUTINE = 0x80
+
+dropped: list[Any] = []
+"""Async generators that a collection inside the uncompiled runtime found."""
 
 
 class Goexit(BaseException):
@@ -364,14 +367,14 @@ def pollblocking(mp: M, until: int, wasspinning: bool) -> bool:
         ns = until - nanotime()
         if ns < 1:
             ns = 1
+    setm(None)  # as in mwait
     list_ = netpoll(ns)
     store(sched.polluntil, 0)
     now = nanotime()
     store(sched.lastpoll, now)
     if list_ is None and (until == 0 or now < until):
-        interrupted(mp)  # it broke early: maybe for a signal
-        if not mp.ism0:
-            sched.interrupted(None)
+        interrupted(mp)  # it broke early: maybe for a signal, or for nudge
+    setm(mp)
     lock(sched.lock)
     pp = None
     if load(sched.gcwaiting) == 0 and load(sched.exiting) == 0:
@@ -454,6 +457,8 @@ def goschedimpl(mp: M, gp: G, action: int) -> bool:
     store(gp.status_, Grunnable)
     if action == ALOSTP:
         mp.p = None
+        if gp is sched.maing:
+            dropasync()
     lock(sched.lock)
     globrunqput(gp)
     unlock(sched.lock)
@@ -518,7 +523,6 @@ def goexit0(mp: M, code: int) -> bool:
     scope = gp.scope
     publish(mp, gp, value, code)
     value = None
-    gp.coro = None
     gp.m = None
     if scope is not None:
         sched.orphaned(scope)
@@ -554,7 +558,10 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     store(gp.status_, Gdead)
     joinq = gp.joinq
     gp.joinq = None
+    coro = gp.coro  # under the lock: a dump takes it from another thread
+    gp.coro = None
     unlock(gp.lock)
+    coro = None  # noqa: F841
     if joinq is not None:
         wakejoiners(mp, joinq)
 
@@ -762,8 +769,23 @@ def goexit() -> None:
 
 def sched_asyncgen_finalizer(agen: Any) -> None:
     """A dropped async generator is closed in a goroutine of its own."""
-    if load(sched.up) != 0:
-        newproc(agen_close, (agen,), {})
+    if load(sched.up) == 0:
+        return
+    if not cython.compiled and not inuser(getm()):
+        # A collection may have come under a lock of the runtime: sysmon does it.
+        dropped.append(agen)
+        return
+    newproc(agen_close, (agen,), {})
+
+
+def inuser(mp: M | None) -> bool:
+    """Whether mp runs user code with a P, and so holds no lock."""
+    return mp is not None and mp.p is not None and load(mp.p.status) == mp.userword
+
+
+def closedropped() -> None:
+    while dropped:
+        newproc(agen_close, (dropped.pop(),), {})
 
 
 async def agen_close(agen: Any) -> None:

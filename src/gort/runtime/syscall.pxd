@@ -2,11 +2,11 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
-                                notesleep, nanotime, store, store_rel, unlock)
+                                notesleep, nanotime, setm, store, store_rel, unlock)
 from .gmp cimport (ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WPENDING, WREADY, sched)
 from .gm cimport gmentersyscall
-from .machine cimport claim, handoffp, release, stale
+from .machine cimport claim, handoffp, interrupted, release, stale
 from .park cimport Gosched, Op, Threadwaiter, cancelexc, wakewaiter
 from .proc cimport join
 
@@ -32,8 +32,10 @@ cdef class Exitblock(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
-@cython.locals(deadline=int64_t, left=int64_t)
 cdef bint waitsleep(M mp, Op o, Threadwaiter tw, int64_t ns)
+@cython.locals(deadline=int64_t, left=int64_t)
+cdef bint waitloop(M mp, Op o, Threadwaiter tw, int64_t ns)
+cdef void withdraw(Op o, Threadwaiter tw)
 @cython.locals(mp=M, gp=G, o=Op, tw=Threadwaiter, ns=int64_t, code=int)
 cdef object waitop(object op, object timeout)
 @cython.locals(o=Op)

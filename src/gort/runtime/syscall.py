@@ -12,6 +12,7 @@ from typing import Any
 
 import cython
 
+from .._bytecode import safepoint
 from .gmp import G, M
 from .park import Cancelled, Gosched, Op, Threadwaiter, waiters
 from .timers import seconds_of
@@ -27,11 +28,12 @@ if not cython.compiled:
         load,
         nanotime,
         notesleep,
+        setm,
         store_rel,
     )
     from .gm import gmentersyscall
     from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
-    from .machine import claim, handoffp, release, stale
+    from .machine import claim, handoffp, interrupted, release, stale
     from .park import cancelexc, wakewaiter
     from .proc import join
 
@@ -216,7 +218,11 @@ def waitop(op: Any, timeout: Any) -> Any:
         o.tw = None
         return outcome(o, code)
     waiters[o] = tw
-    late = waitsleep(mp, o, tw, ns)
+    try:
+        late = waitsleep(mp, o, tw, ns)
+    except BaseException:
+        withdraw(o, tw)  # a signal handler raised
+        raise
     waiters.pop(o, None)
     o.tw = None
     if load(o.won) == WREADY:
@@ -233,11 +239,23 @@ def waitsleep(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
     """Sleep until o is won; True when the time-out won it. Without the P."""
     if mp is not None:
         entersyscallblock(mp)
+        setm(None)  # a signal's handler acts as a foreign thread: it has no P to queue on
     tw.idle()
-    deadline = nanotime() + ns
     # A shutdown or a cancel that came before `waiters` had it has not seen this thread.
     if load(sched.exiting) != 0 or (tw.g is not None and load(tw.g.cancelreq) != 0):
         wakewaiter(o, tw)
+    late = False
+    try:
+        late = waitloop(mp, o, tw, ns)
+    finally:
+        setm(mp)
+    if mp is not None and not stale(mp):
+        exitsyscall(mp)
+    return late
+
+
+def waitloop(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
+    deadline = nanotime() + ns
     late = False
     while True:
         left = -1 if ns < 0 else deadline - nanotime()
@@ -247,10 +265,21 @@ def waitsleep(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
                 tw.wake()  # its own winner
             ns = -1
         elif notesleep(tw.n, left):
-            break
-    if mp is not None and not stale(mp):
-        exitsyscall(mp)
-    return late
+            return late
+        elif mp is not None:
+            interrupted(mp)
+        else:
+            safepoint()
+
+
+def withdraw(o: Op, tw: Threadwaiter) -> None:
+    """Give up a wait that an exception ended."""
+    if cas(o.won, WPENDING, WCANCELLED):
+        tw.wake()
+    waiters.discard(o)
+    o.tw = None
+    if load(o.won) == WCANCELLED:
+        o.unqueue()
 
 
 def outcome(o: Op, code: int) -> Any:

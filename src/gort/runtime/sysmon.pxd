@@ -5,6 +5,7 @@ from ..platform.native cimport (add, cas, getident, load, lock, nanotime, nforei
                                 swap, unlock, usleep)
 from .cleanup cimport wakecleanup
 from .gcwork cimport gclook
+from .blocktrace cimport blocktrace
 from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched)
 from .machine cimport handoffp, netpollbreak, nudge, startm, wakep
 from .netpoll cimport netpoll, readylist
@@ -12,9 +13,18 @@ from .proc cimport checktimersnop
 from .runq cimport runqempty
 from .template cimport Handoff, closehandoff, handoff, startpending
 
-@cython.locals(delay=int64_t, idle=int64_t, now=int64_t, nexttrace=int64_t, tracens=int64_t,
-               lastpoll=int64_t)
-cdef void sysmon(int64_t tracens)
+cdef class Slow:
+    cdef int64_t next
+    cdef int64_t tracens
+    cdef int64_t nexttrace
+    cdef int64_t blockns
+    cdef int64_t nextblock
+    cdef int64_t nextgil
+    cdef dict stays
+    cdef void look(self, int64_t now)
+
+@cython.locals(delay=int64_t, idle=int64_t, now=int64_t, lastpoll=int64_t, slow=Slow)
+cdef void sysmon()
 @cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t)
 cdef int64_t retake(int64_t now)
 cdef void drain(int64_t now)
@@ -24,7 +34,7 @@ cdef bint latepoll()
 cdef int64_t forcegc(int64_t now)
 cdef bint worth(P pp) noexcept
 @cython.locals(ns=int64_t, wait=int64_t, idle=bint)
-cdef void deepsleep(int64_t now, int64_t nexttrace)
+cdef void deepsleep(int64_t now, int64_t next)
 @cython.locals(run=int64_t)
 cdef bint someoneruns()
 cdef bint alldead()

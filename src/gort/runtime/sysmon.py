@@ -8,15 +8,17 @@ deeply, until the next timer or a wake-up, while every P is idle.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import cython
 
-from .debug import schedtrace
+from .debug import debug, debugint, schedtrace
+from .gil import gilcheck, watchgil
 from .gmp import P
 
 if not cython.compiled:
     from ..platform import (
-        SIGNALTICK,
+        DROPTICK,
         cas,
         getident,
         load,
@@ -30,12 +32,13 @@ if not cython.compiled:
         unlock,
         usleep,
     )
+    from .blocktrace import blocktrace
     from .cleanup import wakecleanup
     from .gcwork import gclook
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
     from .machine import handoffp, netpollbreak, nudge, startm, wakep
     from .netpoll import netpoll, readylist
-    from .proc import checktimersnop
+    from .proc import checktimersnop, closedropped, dropped
     from .runq import runqempty
     from .template import closehandoff, handoff, startpending
 
@@ -45,18 +48,19 @@ _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
+_NEVER = (1 << 63) - 1
 
 
 class DeadlockError(RuntimeError):
     """All goroutines are asleep, and nothing could wake one."""
 
 
-def sysmon(tracens: int) -> None:
-    """The monitor's loop; tracens: nanoseconds between schedtrace lines, or 0."""
+def sysmon() -> None:
+    """The monitor's loop."""
     handoff.sysmonident = getident()
     idle = 0
     delay = 0
-    nexttrace = nanotime() + tracens if tracens else 0
+    slow = Slow()
     while load(sched.exiting) == 0:
         if idle == 0:
             delay = 20
@@ -66,11 +70,11 @@ def sysmon(tracens: int) -> None:
             delay = 10_000
         usleep(delay)
         now = nanotime()
-        if nexttrace and now >= nexttrace:
-            schedtrace()
-            nexttrace = now + tracens
-        if sched.signals:
-            sched.interrupted(None)
+        store(sched.clock, now)
+        if not cython.compiled and dropped:
+            closedropped()
+        if now >= slow.next:
+            slow.look(now)
         if handoff.newm is not None and not handoff.have:
             startpending()
         if load(sched.cleanupwake) != 0:
@@ -83,7 +87,7 @@ def sysmon(tracens: int) -> None:
             if latepoll():
                 netpollbreak()
             forcegc(now)
-            deepsleep(now, nexttrace)
+            deepsleep(now, slow.next)
             idle = 0
             delay = 20
             continue
@@ -120,6 +124,38 @@ def latepoll() -> bool:
         return False
     first = checktimersnop()
     return first == 0 or first > until
+
+
+class Slow:
+    """What sysmon does seldom or on request: schedtrace, blocktrace, the look for a GIL.
+
+    next: when the first of them is due; without a request that is far away, so
+    that a program in which all sleep is not woken for it.
+    """
+
+    __slots__ = ("next", "tracens", "nexttrace", "blockns", "nextblock", "nextgil", "stays")
+
+    def __init__(self) -> None:
+        now = nanotime()
+        self.tracens = debugint(debug, "schedtrace") * _MS
+        self.blockns = debugint(debug, "blocktrace") * _MS
+        self.nexttrace = now + self.tracens if self.tracens > 0 else _NEVER
+        self.nextblock = now if self.blockns > 0 else _NEVER
+        self.nextgil = now if watchgil() else _NEVER
+        self.stays: dict[int, Any] = {}
+        self.next = min(self.nexttrace, self.nextblock, self.nextgil)
+
+    def look(self, now: int) -> None:
+        if now >= self.nexttrace:
+            schedtrace(debugint(debug, "scheddetail") > 0)
+            self.nexttrace = now + self.tracens
+        if now >= self.nextblock:
+            blocktrace(self.stays, now, self.blockns)
+            self.nextblock = now + min(max(self.blockns // 4, _MS), 100 * _MS)
+        if now >= self.nextgil:
+            gilcheck(0)
+            self.nextgil = now + 1_000 * _MS if watchgil() else _NEVER
+        self.next = min(self.nexttrace, self.nextblock, self.nextgil)
 
 
 def retake(now: int) -> int:
@@ -196,16 +232,16 @@ def worth(pp: P) -> bool:
     )
 
 
-def deepsleep(now: int, nexttrace: int) -> None:
-    """Sleep until a P is taken off the idle list."""
+def deepsleep(now: int, next: int) -> None:
+    """Sleep until a P is taken off the idle list, or until `next`."""
     noteclear(sched.sysmonnote)
     store(sched.sysmonwait, 1)
     # Who takes a P clears sysmonwait and wakes us; look again now that they can see it.
     idle = load(sched.npidle) == load(sched.nprocs) and load(sched.cleanupwake) == 0
     if idle or load(sched.gcwaiting) != 0:
         ns = -1
-        if nexttrace:
-            ns = max(nexttrace - now, 0)
+        if next != _NEVER:
+            ns = max(next - now, 0)
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
             wait = 2 * _MS if load(sched.deadcheck) > 1 else 50 * _MS
@@ -214,9 +250,8 @@ def deepsleep(now: int, nexttrace: int) -> None:
             ns = 100 * _MS
         if someoneruns():
             ns = _GCLOOK if ns < 0 else min(ns, _GCLOOK)
-        if not cython.compiled and SIGNALTICK:
-            # Uncompiled, a signal's handler runs within m0's wait and wakes nobody.
-            ns = SIGNALTICK if ns < 0 else min(ns, SIGNALTICK)
+        if not cython.compiled and DROPTICK:
+            ns = DROPTICK if ns < 0 else min(ns, DROPTICK)  # look for dropped generators
         if load(sched.exiting) == 0:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
@@ -234,6 +269,9 @@ def someoneruns() -> bool:
 def alldead() -> bool:
     """Whether every M is idle and nothing can wake one. checkdead asked."""
     if not allidle():
+        return False
+    if load(sched.siglisten) != 0:
+        store(sched.deadcheck, 0)  # a signal may wake a goroutine; stop() asks again
         return False
     if checktimersnop() != 0 or load(sched.netpollwaiters) > 0:
         # Work for the poller, and nobody polls: the last M left in a race.

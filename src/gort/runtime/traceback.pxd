@@ -1,19 +1,22 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport callsite_of, getm, load, nanotime
+from ..platform.native cimport callsite_of, getm, load, lock, nanotime, unlock
 from .gmp cimport (G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, Gwaiting, M, P, PSTATE,
                    Psyscall, Sched, allgs, sched)
 
 @cython.locals(mp=M, pp=P)
 cpdef str describe(G gp)
-cdef bint issystem(G gp)
-cpdef str dumpg(G gp, dict frames)
+cpdef str dumpg(G gp, dict frames, int64_t now, int64_t level)
 @cython.locals(gp=G)
+cpdef str dumpgs(int64_t first, int64_t now, int64_t level)
 cpdef str dumpall(int64_t first)
-@cython.locals(mp=M)
-cdef list stackof(G gp, dict frames)
-cdef str header(G gp)
+@cython.locals(mp=M, s=int64_t)
+cdef list stackof(G gp, dict frames, bint runtime)
+@cython.locals(s=int64_t, ns=int64_t)
+cdef int64_t waited(G gp, int64_t now)
+@cython.locals(minutes=int64_t)
+cdef str header(G gp, int64_t now)
 cdef str createdby(G gp)
 @cython.locals(mp=M, gp=G)
 cpdef object currentg()

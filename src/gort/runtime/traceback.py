@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from types import CodeType
 from typing import Any
@@ -12,7 +11,7 @@ import cython
 from .gmp import G, M
 
 if not cython.compiled:
-    from ..platform import callsite_of, getm, load, nanotime
+    from ..platform import callsite_of, getm, load, lock, nanotime, unlock
     from .gmp import (
         PSTATE,
         Gdead,
@@ -54,59 +53,88 @@ def qualname(code: CodeType) -> str:
     return getattr(code, "co_qualname", code.co_name)
 
 
-def framelines(code: CodeType, line: int | None, module: str) -> str:
-    return f"{module}.{qualname(code)}(...)\n\t{code.co_filename}:{line}\n"
+Frame = tuple[CodeType, int | None, str]
+"""A code object, the line it is at, the name of its module."""
 
 
-def coroframes(coro: Any) -> list[str]:
+def coroframes(coro: Any) -> list[Frame]:
     """The frames of a suspended coroutine, innermost first."""
-    lines = []
+    found = []
     while coro is not None:
         frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
         frame = frame or getattr(coro, "ag_frame", None)
         if frame is None:
             break
-        lines.append(framelines(frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?")))
+        found.append((frame.f_code, frame.f_lineno, frame.f_globals.get("__name__", "?")))
         coro = (
             getattr(coro, "cr_await", None)
             or getattr(coro, "gi_yieldfrom", None)
             or getattr(coro, "ag_await", None)
         )
-    lines.reverse()
-    return lines
+    found.reverse()
+    return found
 
 
-def threadframes(frame: Any, upto: Any) -> list[str]:
+def threadframes(frame: Any, upto: Any, runtime: bool) -> list[Frame]:
     """The frames of a running thread, innermost first, down to frame `upto`."""
-    lines = []
+    found = []
     while frame is not None:
         module = frame.f_globals.get("__name__", "?")
-        if not module.startswith("gort."):
-            lines.append(framelines(frame.f_code, frame.f_lineno, module))
+        if runtime or not isruntime(module):
+            found.append((frame.f_code, frame.f_lineno, module))
         if frame is upto:
             break
         frame = frame.f_back
-    return lines
+    return found
 
 
-def stackof(gp: G, frames: dict[int, Any]) -> list[str]:
+def isruntime(module: str) -> bool:
+    """Whether a module is gort's own, or what its threads stand on."""
+    return module.startswith("gort.") or module == "gort"
+
+
+def stackof(gp: G, frames: dict[int, Any], runtime: bool) -> list[Frame]:
+    """gp's frames, innermost first; frames: sys._current_frames(); runtime: show those
+    of gort too. Of what runs now they are those of one moment, more or less."""
+    lock(gp.lock)  # goexit0 drops the coroutine under it
     coro = gp.coro
+    unlock(gp.lock)
     s = load(gp.status_) & ~Gscan
     if s == Grunning:
         mp: M = gp.m
         if mp is not None and mp.ident in frames:
-            return threadframes(frames[mp.ident], getattr(coro, "cr_frame", None))
+            upto = None if runtime else getattr(coro, "cr_frame", None)
+            found = threadframes(frames[mp.ident], upto, runtime)
+            return found if runtime or not gp.plain else userpart(found, coro)
     if gp.plain:
         return []
     return coroframes(coro)
 
 
-def header(gp: G) -> str:
+def userpart(found: list[Frame], call: Any) -> list[Frame]:
+    """The frames of a plain goroutine, without those below it that its thread stands on.
+    call: its function and arguments."""
+    code = getattr(call[0], "__code__", None) if call is not None else None
+    for i in range(len(found) - 1, -1, -1):
+        if found[i][0] is code:
+            return found[: i + 1]
+    return [frame for frame in found if frame[2] != "threading"]
+
+
+def waited(gp: G, now: int) -> int:
+    """For how many ns gp has been waiting, to within 10 ms; 0 when it is not."""
+    s = load(gp.status_) & ~Gscan
+    if (s != Gwaiting and s != Gparking) or gp.waitsince == 0:
+        return 0
+    ns = now - gp.waitsince
+    return ns if ns > 0 else 0
+
+
+def header(gp: G, now: int) -> str:
     status = gp.wait_reason or describe(gp)
-    if gp.waitsince != 0:
-        minutes = (nanotime() - gp.waitsince) // 60_000_000_000
-        if minutes >= 1:
-            status += f", {minutes} minutes"
+    minutes = waited(gp, now) // 60_000_000_000
+    if minutes >= 1:
+        status += f", {minutes} minutes"
     if gp.lockedm is not None:
         status += ", locked to thread"
     return f"goroutine {gp.goid} [{status}]:\n"
@@ -120,27 +148,36 @@ def createdby(gp: G) -> str:
     return f"created by {where[2]}{parent}\n\t{where[0]}:{where[1]}\n"
 
 
-def dumpg(gp: G, frames: dict[int, Any]) -> str:
-    """One goroutine: Go's header line, its frames, who created it."""
-    return header(gp) + "".join(stackof(gp, frames)) + createdby(gp)
+def framelines(found: list[Frame]) -> str:
+    return "".join(
+        f"{module}.{qualname(code)}(...)\n\t{code.co_filename}:{line}\n"
+        for code, line, module in found
+    )
 
 
-def dumpall(first: int) -> str:
-    """All goroutines, number `first` in front; the runtime's own too where
-    GOTRACEBACK says system or crash."""
-    system = os.environ.get("GOTRACEBACK", "") in ("system", "crash", "2")
+def dumpg(gp: G, frames: dict[int, Any], now: int, level: int) -> str:
+    """One goroutine: Go's header line, its frames, who created it. level: as
+    gotraceback's; 2 shows the runtime's frames too."""
+    stack = framelines(stackof(gp, frames, level >= 2))
+    return header(gp, now) + stack + createdby(gp)
+
+
+def dumpgs(first: int, now: int, level: int) -> str:
+    """All goroutines but the system's (level 2: those too), number `first` in front;
+    now: the monotonic time that waits are counted to."""
     frames = sys._current_frames()
     head = []
     rest = []
     for gp in allgs():
-        if issystem(gp) and not system:
+        if gp.issystem and level < 2:
             continue
-        (head if gp.goid == first else rest).append(dumpg(gp, frames))
+        (head if gp.goid == first else rest).append(dumpg(gp, frames, now, level))
     return "\n".join(head + rest)
 
 
-def issystem(gp: G) -> bool:
-    return gp.issystem
+def dumpall(first: int) -> str:
+    """All user goroutines now, number `first` in front."""
+    return dumpgs(first, nanotime(), 1)
 
 
 def currentg() -> G | None:
@@ -151,17 +188,6 @@ def currentg() -> G | None:
 def current() -> G | None:
     """The running goroutine, None outside one."""
     return currentg()
-
-
-def stack(all: bool = False) -> str:
-    """The calling goroutine's stack, or with all=True every goroutine's, in Go's
-    dump format with Python frames. Callable from any thread."""
-    gp = currentg()
-    if all:
-        return dumpall(gp.goid if gp is not None else 1)
-    if gp is None:
-        return ""
-    return dumpg(gp, sys._current_frames())
 
 
 def noted(gp: G) -> str:

@@ -1,8 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (cas, getm, load, lock, noteclear, notesleep, notewakeup, ringtake,
-                                slotswap, store, swap, unlock)
+from ..platform.native cimport (cas, getm, load, lock, nanotime, noteclear, notesleep, notewakeup, ringtake,
+                                slotswap, store, swap, unlock, usleep)
 from .gm cimport matchall
 from .gmp cimport (G, M, P, PSTATE, Pdead, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched, sched,
                    throw)
@@ -19,6 +19,8 @@ cdef void procresize(int64_t n)
 
 @cython.locals(s=int64_t, st=int64_t)
 cdef void preempttake(P pp)
+@cython.locals(pp=P, s=int64_t, st=int64_t)
+cdef void freezetheworld()
 cdef void idlep(P pp)
 cdef void wakesysmon()
 @cython.locals(gp=G)

@@ -21,6 +21,7 @@ if not cython.compiled:
         getm,
         load,
         lock,
+        nanotime,
         noteclear,
         notesleep,
         notewakeup,
@@ -28,6 +29,7 @@ if not cython.compiled:
         store,
         swap,
         unlock,
+        usleep,
     )
     from .gm import matchall
     from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, sched
@@ -116,11 +118,26 @@ def starttheworld(mine: P | None) -> None:
         release(mp, mine)
 
 
+def freezetheworld() -> None:
+    """Stop what can be stopped, for a dump before the process dies. Without locks, as
+    a dying runtime may hold them; it is never undone."""
+    for _ in range(5):
+        store(sched.gcwaiting, 1)
+        for pp in sched.allp[: load(sched.nprocs)]:
+            store(pp.preempt, 1)
+            s = load(pp.status)
+            st = s & PSTATE
+            if st == Puser or st == Psyscall:  # an idle one may be in somebody's hands
+                cas(pp.status, s, Pgcstop)
+        usleep(1000)
+
+
 def idlep(pp: P) -> None:
     pidleput(pp)
 
 
 def wakesysmon() -> None:
+    store(sched.clock, nanotime())
     notewakeup(sched.sysmonnote)
 
 
