@@ -448,8 +448,10 @@ gort_stop_iteration(PyObject *value)
         PyErr_SetRaisedException(Py_NewRef((PyObject *)kept));
         return;
     }
-    PyObject *exc = PyObject_CallOneArg(PyExc_StopIteration, value);
+    /* Without arguments: `args` would hold on to this thread's first value. */
+    PyObject *exc = PyObject_CallNoArgs(PyExc_StopIteration);
     if (exc) {
+        Py_SETREF(((PyStopIterationObject *)exc)->value, Py_NewRef(value));
         Py_XSETREF(gort_kept, Py_NewRef(exc));
         PyErr_SetRaisedException(exc);
     }
