@@ -12,7 +12,7 @@ import gort
 
 
 async def until_waiting(g: gort.Goroutine) -> None:
-    while g.status != "waiting":
+    while g.status not in ("waiting", "dead"):  # its wait may be over already
         await gort.gosched()
 
 
