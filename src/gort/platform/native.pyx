@@ -7,6 +7,8 @@ The interface is the one of pure.py, name by name; tests run over both.
 import sys
 import threading
 
+from gort._bytecode import startthread
+
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -260,9 +262,7 @@ cdef class Poller:
 
 cdef object newosproc(object fn, object arg, str name):
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    t = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
-    t.start()
-    return t
+    return startthread(fn, arg, name)
 
 
 cdef bint ismainthread():

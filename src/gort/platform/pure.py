@@ -19,6 +19,8 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
+from gort._bytecode import startthread
+
 YIELD = 0
 RETURN = 1
 RAISE = 2
@@ -481,9 +483,7 @@ class Poller:
 
 def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    t = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
-    t.start()
-    return t
+    return startthread(fn, arg, name)
 
 
 def ismainthread() -> bool:
