@@ -25,6 +25,7 @@ class RandomWalk:
         self.rng = random.Random(seed)
         self.stay = stay
         self.jitter = jitter
+        self.naps = 0.5
 
     def pick(self, ready: list[Any], current: Any) -> Any:
         rng = self.rng
@@ -47,6 +48,7 @@ class PCT:
     def __init__(self, seed: int, depth: int = 3, length: int = 2000, jitter: float = 0.0) -> None:
         self.rng = random.Random(seed)
         self.jitter = jitter
+        self.naps = 0.5
         self.priority: dict[int, float] = {}
         self.lowest = 0.0
         self.step = 0
@@ -76,6 +78,7 @@ class Path:
     def __init__(self, prefix: tuple[int, ...], bound: int) -> None:
         self.rng = random.Random(0)
         self.jitter = 0.0
+        self.naps = 0.0
         self.prefix = prefix
         self.bound = bound
         self.preemptions = 0
