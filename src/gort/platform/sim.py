@@ -24,7 +24,6 @@ from zlib import crc32
 from .pure import (
     RAISE,
     RETURN,
-    RUNQ,
     STOPASYNC,
     YIELD,
     Awaitable,
@@ -44,12 +43,14 @@ from .pure import (
     install_slots,
     poolget,
     poolops,
-    ring,
     setm,
     slot,
     slotclear,
     slotpeek,
 )
+
+RUNQ = 8
+"""A small ring, so that small programs overflow it and see its indices come round."""
 
 SIGNALTICK = 0
 """No signals here."""
@@ -573,6 +574,10 @@ def slotswap(s: slot, o: Any) -> Any:
     old = s.v
     s.v = o
     return old
+
+
+def ring() -> list[Any]:
+    return [None] * RUNQ
 
 
 def ringput(r: list[Any], i: int, o: Any) -> None:

@@ -50,11 +50,9 @@ if not cython.compiled:
         ALOSTP,
         ANONE,
         APARK,
-        PSTATE,
         Gdead,
         Grunnable,
         Grunning,
-        Pidle,
         allgadd,
         allgdel,
         newg,
@@ -219,10 +217,9 @@ def stealwork(mp: M, pp: P) -> G | None:
                 checktimers(p2, nanotime(), pp)
                 if not runqempty(pp):
                     return None
-            if load(p2.status) & PSTATE != Pidle:
-                gp = runqsteal(pp, p2, last)
-                if gp is not None:
-                    return gp
+            gp = runqsteal(pp, p2, last)
+            if gp is not None:
+                return gp
     return None
 
 
@@ -273,7 +270,11 @@ def swap_lastpoll() -> bool:
 
 
 def checkrunqs() -> P | None:
-    """The second look: an idle P if any queue holds work, without holding a P."""
+    """The second look: an idle P if any queue holds work, without holding a P.
+
+    Also at Ps whose status is idle: one that is in the hands of an M has a queue
+    (handoffp), and that M, which does not spin, wakes nobody for the rest of it.
+    """
     lock(sched.lock)
     if load(sched.runqsize) != 0:
         idle = pidlegetspinning()
@@ -282,7 +283,7 @@ def checkrunqs() -> P | None:
     unlock(sched.lock)
     for i in range(load(sched.nprocs)):
         p2: P = sched.allp[i]
-        if load(p2.status) & PSTATE != Pidle and not runqempty(p2):
+        if not runqempty(p2):
             lock(sched.lock)
             idle = pidlegetspinning()
             unlock(sched.lock)
@@ -490,8 +491,9 @@ def goexit0(mp: M, code: int) -> bool:
     if pp is None:
         mp.p = None
         return mp.gen == load(sched.gen)
-    if locked and not mp.ism0:
-        # Go's rule: a goroutine that ends while locked takes its thread along.
+    if locked and mp is not sched.m0:
+        # Go's rule: a goroutine that ends while locked takes its thread along; the
+        # thread that called run is not ours to end.
         handoffp(releasep(mp))
         return False
     return True

@@ -37,6 +37,11 @@ class RandomWalk:
         """Nothing to do: no thread has priority."""
 
 
+FAIR = 3000
+"""So many steps in a row take PCT's first thread its priority: one that waits actively
+for another, as a loop over gosched does, must not keep it out for ever."""
+
+
 class PCT:
     """Probabilistic concurrency testing: the thread of the highest priority goes on.
 
@@ -52,12 +57,18 @@ class PCT:
         self.priority: dict[int, float] = {}
         self.lowest = 0.0
         self.step = 0
+        self.last = -1
+        self.alone = 0
         self.changes = {self.rng.randrange(length) for _ in range(depth - 1)}
 
     def pick(self, ready: list[Any], current: Any) -> Any:
         self.step += 1
-        if current is not None and self.step in self.changes:
-            self.yielded(current)
+        if current is not None:
+            self.alone = self.alone + 1 if current.id == self.last else 0
+            self.last = current.id
+            if self.step in self.changes or self.alone > FAIR:
+                self.alone = 0
+                self.yielded(current)
         return max(ready, key=self.of)
 
     def of(self, t: Any) -> float:
