@@ -253,6 +253,9 @@ class Engine:
 
     def quiet(self) -> None:
         """Nobody can run: let time pass."""
+        if any(t.deadline - self.clock <= NAP * 1000 for t in self.sleeping if t.deadline):
+            self.advance(0)  # who naps is on its way
+            return
         if self.onquiet is not None:
             self.check(self.onquiet)
         if self.idlers and self.durable():

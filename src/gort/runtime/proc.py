@@ -364,9 +364,9 @@ def execute(mp: M) -> bool:
     returns with the P claimed, or with mp.p None when the P was lost.
     """
     gp = mp.curg
-    pp = mp.p
     gp.m = mp
     while True:
+        pp = mp.p  # another one than before, where the op that parked lost its P
         store_rel(gp.status_, Grunning)
         store_rel(pp.schedtick, load(pp.schedtick) + 1)
         mp.action = ANONE
