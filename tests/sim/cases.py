@@ -703,6 +703,20 @@ async def timers_of_a_busy_p_are_stolen() -> None:
     assert jitter or max(late) < 0.03, late
 
 
+@case(procs=(2, 3))
+async def timers_wake_two() -> None:
+    """One M finds two due timers while the other one gives its P up."""
+    t = time.monotonic()
+
+    async def nap(i: int) -> None:
+        for k in range(1, 4):
+            await gort.sleep(t + 0.01 * k - time.monotonic())
+            work(0.005)
+
+    await joinall([gort.go(nap, i) for i in range(2)])
+    soon(t, 0.035, 0.002)
+
+
 @case(procs=(1, 2))
 async def after_and_tick() -> None:
     t = time.monotonic()
@@ -858,6 +872,33 @@ async def files_from_outside() -> None:
     t = thread(outside)
     assert await joinall(gs) == [b"1", b"2"]
     t.join()
+
+
+@case(procs=(1, 2, 3))
+async def the_last_p_polls() -> None:
+    """A file is waited for, the last P goes into a call, and no timer helps."""
+    pipes = [Pipe() for _ in range(5)]
+    go = gort.chan()
+
+    async def read() -> None:
+        for p in pipes:
+            await go.recv()
+            t = time.monotonic()
+            assert await p.recv() == b"x"
+            assert jitter or time.monotonic() - t < 0.021
+
+    def feed(p: Pipe) -> None:
+        time.sleep(0.01)
+        p.write(b"x")
+
+    g = gort.go(read)
+    for p in pipes:
+        await go.send(None)
+        feeder = thread(feed, p)
+        await gort.gosched()
+        await gort.syscall(time.sleep, 0.05)
+        feeder.join()
+    await g
 
 
 # stop the world, procresize
@@ -1137,6 +1178,32 @@ async def cancel_a_thread_that_waits() -> None:
     assert await g == "cancelled"
 
 
+@case(procs=(1, 2, 3))
+async def cancel_races_a_thread_that_waits() -> None:
+    c, done = gort.chan(), gort.chan()
+
+    def plain() -> bool:
+        try:
+            gort.wait(c.recv())
+        except gort.Cancelled:
+            return False
+        return True
+
+    async def send() -> bool:
+        i, _ = await gort.select(c.send(1), done.recv_ok())
+        return i == 0
+
+    async def cancel() -> None:
+        r.cancel()
+
+    r = gort.go(plain)
+    s, x = gort.go(send), gort.go(cancel)
+    await x
+    got = await r
+    done.close()
+    assert await s == got
+
+
 _cleaned: list[int] = []
 
 
@@ -1274,6 +1341,24 @@ async def threads_start_goroutines() -> None:
     assert sorted([await done.recv() for _ in range(3)]) == [0, 1, 2]
     for t in ts:
         t.join()
+
+
+@case(procs=(2, 3))
+async def threads_start_two_at_once() -> None:
+    """One M takes both off the global queue while the other one gives its P up."""
+
+    async def busy() -> None:
+        work(0.002)
+
+    def outside() -> None:
+        for _ in range(4):
+            gs.extend([gort.go(busy), gort.go(busy)])
+            time.sleep(0.01)
+
+    gs: list[Any] = []
+    t = thread(outside)
+    await gort.syscall(t.join)
+    await joinall(gs)
 
 
 @case(procs=(1, 2, 3))

@@ -16,6 +16,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -32,6 +33,7 @@ SHOWN = 3
 
 def chunk(name: str, seeds: range) -> tuple[str, int, int, float, list[tuple[int, str]]]:
     """Run some seeds of a case: name, runs, steps, seconds, failures."""
+    warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of runs that were cut off
     case = CASES[name]
     failed = []
     steps = 0
