@@ -55,7 +55,7 @@ MUTATIONS = {
         "proc.giveup",
         "idle = checkrunqs()",
         "idle = None",
-        ("wake_then_compute", "every_idle_p_finds_work", "idle_ps_take_new_work"),
+        ("every_idle_p_finds_work", "wake_then_compute", "idle_ps_take_new_work"),
         0,
     ),
     "needspinning": Mutation(
@@ -64,7 +64,7 @@ MUTATIONS = {
         "store(sched.needspinning, 1)",
         "pass",
         ("timers_wake_two", "threads_start_two_at_once", "every_idle_p_finds_work"),
-        0,
+        84,
     ),
     "notoken": Mutation(
         "goready makes a goroutine runnable before it has parked, without a token",
@@ -76,23 +76,23 @@ MUTATIONS = {
                 break
 """,
         ("pingpong", "many_to_many"),
-        0,
+        28,
     ),
     "stealnocas": Mutation(
         "a thief advances the victim's head with a store",
         "runq.runqgrab",
         "if cas(victim.runqhead, h, h + n):",
         "store_rel(victim.runqhead, h + n)\n        if True:",
-        ("tree", "ring_overflows", "fan_out"),
-        0,
+        ("ring_overflows", "tree", "fan_out"),
+        2,
     ),
     "runnexttwice": Mutation(
         "a thief reads runnext and clears it in two steps",
         "runq.runqgrab",
         "gp = slotswap(victim.runnext, None)",
         "gp = victim.runnext.v\n            slotswap(victim.runnext, None)",
-        ("idle_ps_take_new_work", "tree", "wake_then_compute"),
-        0,
+        ("wake_then_compute", "idle_ps_take_new_work", "tree"),
+        14,
     ),
     "timersteal": Mutation(
         "a thief does not run the timers of the P that it robs",
@@ -100,7 +100,7 @@ MUTATIONS = {
         "if last and load(p2.minwhen) != 0:",
         "if False:",
         ("timers_of_a_busy_p_are_stolen",),
-        0,
+        4,
     ),
     "handoffpoller": Mutation(
         "handoffp idles the last P although nobody polls",
@@ -108,7 +108,7 @@ MUTATIONS = {
         "if load(sched.npidle) == load(sched.nprocs) - 1 and load(sched.lastpoll) != 0:",
         "if False:",
         ("the_last_p_polls", "files_from_outside"),
-        0,
+        1237,
     ),
     "selectnocas": Mutation(
         "a waiting select is won with a store",
@@ -146,16 +146,16 @@ MUTATIONS = {
     load(sched.up)
     c.closed = True
 """,
-        ("close_races_send", "close_wakes_receivers"),
-        0,
+        ("close_wakes_receivers", "close_races_send"),
+        14,
     ),
     "retakenoclaim": Mutation(
         "sysmon takes a P with a store",
         "sysmon.retake",
         "if cas(pp.status, s, Pidle):",
         "store(pp.status, Pidle)\n        if True:",
-        ("syscalls", "syscalls_return_to_busy_ps", "hogs_share"),
-        0,
+        ("syscalls_return_to_busy_ps", "syscalls", "hogs_share"),
+        28,
     ),
     "resizelost": Mutation(
         "procresize forgets the runnext of a P that dies",
@@ -163,7 +163,7 @@ MUTATIONS = {
         "gp = slotswap(pp.runnext, None)",
         "gp = None",
         ("resize_full_queues",),
-        0,
+        2,
     ),
     "resizetimers": Mutation(
         "procresize forgets the timers of a P that dies",
@@ -171,7 +171,7 @@ MUTATIONS = {
         "movetimers(pp, sched.allp[0])",
         "pass",
         ("resize_with_timers",),
-        0,
+        2,
     ),
     "exitsyscall": Mutation(
         "a goroutine that comes out of a call without a P is queued nowhere",
@@ -194,23 +194,15 @@ MUTATIONS = {
         "park.parkdone",
         "if load(gp.cancelreq) != 0:",
         "if False:",
-        ("cancel_races_ready", "cancelled_sleepers", "select_cancelled_takes_nothing"),
-        0,
-    ),
-    "polluntil": Mutation(
-        "the poller does not look at the timers again once its end is known",
-        "proc.pollblocking",
-        "again = checktimersnop()",
-        "again = 0",
-        ("sleepers", "earlier_timers_break_the_poll", "timers_of_a_busy_p_are_stolen"),
-        0,
+        ("cancelled_sleepers", "cancel_races_ready", "select_cancelled_takes_nothing"),
+        8,
     ),
     "wakenetpoller": Mutation(
         "a new first timer wakes nobody",
         "timers.addtimer",
         "        wakenetpoller(when)\n",
         "        pass\n",
-        ("earlier_timers_break_the_poll", "sleepers"),
+        ("timers_of_who_computes_on", "earlier_timers_break_the_poll"),
         0,
     ),
     "onelook": Mutation(
@@ -218,8 +210,8 @@ MUTATIONS = {
         "sysmon.alldead",
         "return not foreignthreads() and allidle()",
         "return not foreignthreads()",
-        ("threads_start_goroutines", "foreign_threads_send", "no_deadlock_while_a_thread_lives"),
-        0,
+        ("no_deadlock_while_a_thread_lives", "threads_start_goroutines", "foreign_threads_send"),
+        53,
     ),
     "nowakep": Mutation(
         "who makes a goroutine runnable wakes nobody",
@@ -243,7 +235,7 @@ MUTATIONS = {
         "    mp.spinning = spinning\n",
         "",
         ("idle_ps_take_new_work", "fan_out"),
-        0,
+        16,
     ),
     "aba": Mutation(
         "a P's word does not say whose it is",
@@ -264,8 +256,8 @@ MUTATIONS = {
         "proc.checkrunqs",
         "        if not runqempty(p2):\n",
         "        if load(p2.status) & 0xFF != 0 and not runqempty(p2):\n",
-        ("syscalls", "locked_in_calls"),
-        178,
+        ("locked_in_calls", "syscalls"),
+        169,
         (
             (
                 "proc.stealwork",
@@ -294,15 +286,15 @@ MUTATIONS = {
         "if locked and mp is not sched.m0:",
         "if locked and not mp.ism0:",
         ("locked_to_the_end",),
-        3,
+        0,
     ),
     "stopnocas": Mutation(
         "stop-the-world takes a P with a store",
         "world.preempttake",
         "if (st == Puser or st == Psyscall) and cas(pp.status, s, Pgcstop):",
         "if st == Puser or st == Psyscall:\n        store(pp.status, Pgcstop)",
-        ("resize", "resize_over_calls_and_hogs", "resize_from_everywhere"),
-        0,
+        ("resize_from_everywhere", "resize", "resize_over_calls_and_hogs"),
+        6,
     ),
     "joinlost": Mutation(
         "a goroutine that ends takes its joiners before the lock",
@@ -321,8 +313,8 @@ MUTATIONS = {
     gp.outcome = code
     store(gp.status_, Gdead)
 """,
-        ("joins", "fan_out", "tree"),
-        0,
+        ("fan_out", "joins", "tree"),
+        6,
     ),
     "overflownocas": Mutation(
         "a full ring is halved without a look at the thieves",
@@ -332,7 +324,7 @@ MUTATIONS = {
 """,
         "    pp.runqhead.v = h + n\n",
         ("ring_overflows", "fan_out"),
-        0,
+        310,
     ),
     "threadcancel": Mutation(
         "a cancel wakes a thread in gort.wait without winning its op",
@@ -340,7 +332,7 @@ MUTATIONS = {
         "cas(op.won, WPENDING, WCANCELLED)",
         "True",
         ("cancel_races_a_thread_that_waits", "cancel_a_thread_that_waits"),
-        0,
+        8,
     ),
 }
 

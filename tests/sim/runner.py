@@ -27,6 +27,7 @@ def runcase(
 ) -> Run | None:
     """Run it once. Raises SimFailure, or what it raised, where it fails."""
     procs, cases.jitter = plan(case, seed)
+    cases.seed = seed
     try:
         run = simulate(
             case.main,

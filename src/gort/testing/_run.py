@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -86,6 +87,8 @@ def simulate(
     """
     with swapped() as sim:
         platform = sim.runtime.gmp.load.__globals__
+        if platform["_engine"] is not None:
+            raise RuntimeError("a simulation is under way already: one at a time in a process")
         failure = platform["Failure"]
         engine = platform["Engine"](strategy, maxsteps, keep)
         engine.detail = detail
@@ -183,7 +186,17 @@ def reset(sim: Any) -> None:
         m.holder = None
         m.waiters.clear()
     for shard in sched.shards:
+        gp = shard.head
+        while gp is not None:
+            unstarted(gp.coro)
+            gp = gp.allnext
         shard.clear()
     sched.threadwaiters.v = 0
     sched.maing = sched.m0 = sched.fatal = None
     sim.runtime.park.waiters.clear()
+
+
+def unstarted(coro: Any) -> None:
+    """One that never ran is closed: it has nothing to clean up, but would warn."""
+    if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+        coro.close()
