@@ -15,6 +15,7 @@ FOUND = [
     ("syscalls", 178),
     ("locked_in_calls", 169),
     ("deadlock_after_work", 217),
+    ("after_and_tick", 1638),
 ]
 
 

@@ -55,12 +55,13 @@ def tick(seconds: float) -> Chan:
 
     Raises ValueError unless seconds is above 0, and as after.
     """
-    period = deadline(seconds_of(seconds)) - nanotime()
-    if seconds <= 0 or period <= 0:
+    period_s = seconds_of(seconds)
+    deadline(period_s)  # refuses NaN
+    if period_s <= 0:
         raise ValueError(f"tick wants a period above 0 seconds, not {seconds!r}")
     needruntime("tick")
     c = Chan(1)
-    period = max(1, round(min(float(seconds), 1e9) * 1e9))
+    period = max(1, round(min(period_s, 1e9) * 1e9))
     t = Timer(sendtick, None, period)
     t.setarg(weakref.ref(c))
     startt(t, nanotime() + period)
