@@ -16,6 +16,8 @@ FOUND = [
     ("locked_in_calls", 169),
     ("deadlock_after_work", 217),
     ("after_and_tick", 1638),
+    ("chaos", 2874),
+    ("chaos", 2942),
 ]
 
 

@@ -17,6 +17,7 @@ import faulthandler
 import gc
 import os
 import random
+import signal
 import socket
 import sys
 import threading
@@ -25,8 +26,9 @@ import traceback
 from typing import Any
 
 import gort
+from gort.runtime.boot import schedstats
 
-HANG = 60
+HANG = 20
 
 
 class Chaos:
@@ -170,11 +172,10 @@ class Chaos:
     async def pump(self) -> None:
         """Files that are waited for become ready, until nobody waits."""
         while not self.over:
-            for call in (lambda: self.a.send(b"y"), lambda: self.b.recv(99)):
-                try:
-                    call()
-                except BlockingIOError:
-                    pass
+            try:
+                self.a.send(b"y")
+            except BlockingIOError:
+                self.b.recv(1 << 20)
             await gort.sleep(0.001)
 
     async def main(self) -> None:
@@ -407,7 +408,25 @@ def platform() -> str:
     )
 
 
+def watch(seconds: int) -> None:
+    """At a hang, every goroutine's stack and every thread's, and the end; 0: no more.
+
+    Not from a thread: a Python thread keeps deadlocks unreported."""
+    signal.alarm(seconds)
+    if seconds:
+        faulthandler.dump_traceback_later(seconds + 10, exit=True)
+    else:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def hang(signum: int, frame: Any) -> None:
+    print(f"HANG: {schedstats()}\n{gort.stack(all=True)}", flush=True)
+    faulthandler.dump_traceback(all_threads=True)
+    os._exit(3)
+
+
 def main() -> int:
+    signal.signal(signal.SIGALRM, hang)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, help="only the round of this seed")
@@ -415,7 +434,7 @@ def main() -> int:
     args = parser.parse_args()
     print(platform(), flush=True)
     if args.seed is not None:
-        faulthandler.dump_traceback_later(HANG, exit=True)
+        watch(HANG)
         one(args.seed)
         return 0
     start = time.monotonic()
@@ -426,8 +445,7 @@ def main() -> int:
     while time.monotonic() < start + 60 * args.minutes:
         seed = first + rounds
         rounds += 1
-        faulthandler.dump_traceback_later(HANG, exit=True)
-        sys.stderr.flush()
+        watch(HANG)
         try:
             one(seed)
             left = leaks(before)
@@ -439,7 +457,7 @@ def main() -> int:
             print(f"FAILED: python tests/stress/stress.py --seed {seed}", flush=True)
             if failures >= 5:
                 break
-        faulthandler.cancel_dump_traceback_later()
+        watch(0)
         if rounds % 10 == 0:
             gc.collect()
             samples.append((sys.getallocatedblocks(), rss()))
@@ -458,9 +476,9 @@ def main() -> int:
         flush=True,
     )
     if args.refs:
-        faulthandler.dump_traceback_later(10 * HANG, exit=True)
+        watch(10 * HANG)
         wrong = references(args.refs)
-        faulthandler.cancel_dump_traceback_later()
+        watch(0)
         if wrong:
             failures += 1
             print(f"FAILED: {wrong}")
