@@ -176,11 +176,13 @@ def durable(sim: Any, engine: Any) -> bool:
 
 def reset(sim: Any) -> None:
     """The next run finds nothing of one that was cut off."""
-    boot = sim.runtime.boot
-    if boot._boot.locked():
-        boot._boot.release()
+    boot = getattr(sim.runtime.boot, "_boot", None)
+    if boot is not None and boot.locked():
+        boot.release()
     sched = sim.runtime.gmp.sched
-    sched.up.v = 0
+    for name in ("up", "booted"):
+        if hasattr(sched, name):
+            getattr(sched, name).v = 0
     locks = [sched.lock, sched.worldsema, sim.runtime.netpoll.np.lock]
     for m in locks + [shard.lock for shard in sched.shards]:
         m.holder = None
