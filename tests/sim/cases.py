@@ -971,6 +971,27 @@ async def resize_with_timers() -> None:
     await joinall(gs)
 
 
+@case(procs=(2, 3))
+async def resize_while_timers_start() -> None:
+    """User code is not stopped with the world, and starts timers."""
+
+    async def start() -> None:
+        for _ in range(4):
+            t = time.monotonic()
+            await gort.sleep(0.001)
+            await gort.after(0.001).recv()
+            soon(t, 0.002)
+
+    def outside() -> None:
+        for n in (1, 3, 1):
+            time.sleep(0.001)
+            gort.gomaxprocs(n)
+
+    t = thread(outside)
+    await joinall([gort.go(start) for _ in range(2)])
+    await gort.syscall(t.join)
+
+
 @case(procs=(1, 2, 3))
 async def resize_from_everywhere() -> None:
     async def inside(n: int) -> None:

@@ -22,10 +22,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
 
-from runner import CASES, Case, again, plan, runcase  # noqa: E402
+from runner import CASES, Case, again, plan, runcase
 
-from gort.testing import Run  # noqa: E402
-from gort.testing._swap import swapped  # noqa: E402
+from gort.testing import Run
+from gort.testing._swap import swapped
 
 CHUNK = 100
 SHOWN = 3
@@ -96,7 +96,9 @@ def main() -> int:
             failures += [(name, seed, text) for seed, text in failed]
             if total[0] == args.seeds:
                 bad = sum(1 for n, _, _ in failures if n == name)
-                print(f"{name:40} {total[0]:8} {total[1]:11} {total[2]:8.1f} s  {bad:4}", flush=True)
+                print(
+                    f"{name:40} {total[0]:8} {total[1]:11} {total[2]:8.1f} s  {bad:4}", flush=True
+                )
     shown: dict[str, int] = {}
     for name, seed, text in failures:
         shown[name] = shown.get(name, 0) + 1

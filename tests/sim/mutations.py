@@ -29,10 +29,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
 
-from runner import CASES, runcase  # noqa: E402
+from runner import CASES, runcase
 
-from gort import _pure  # noqa: E402
-from gort.testing._swap import swapped  # noqa: E402
+from gort import _pure
+from gort.testing._swap import swapped
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,31 @@ MUTATIONS = {
         "pass",
         ("resize_with_timers",),
         2,
+    ),
+    "resizeunlocked": Mutation(
+        "procresize moves timers without their locks (found here)",
+        "timers.movetimers",
+        "    lock(dead.timerlock)\n    lock(to.timerlock)\n",
+        "",
+        ("resize_while_timers_start", "resize_with_timers"),
+        0,
+        (("timers.movetimers", "    unlock(to.timerlock)\n    unlock(dead.timerlock)\n", ""),),
+    ),
+    "handoffspinning": Mutation(
+        "handoffp idles its P although needspinning asks for one (found here)",
+        "machine.handoffp",
+        "if load(sched.needspinning) != 0:",
+        "if False:",
+        ("chaos", "locked", "locked_in_calls"),
+        2874,
+    ),
+    "tickclock": Mutation(
+        "tick reads the clock twice to check its period (found here)",
+        "ticks.tick",
+        "if period_s <= 0:",
+        "if deadline(period_s) - nanotime() <= 0:",
+        ("after_and_tick",),
+        1638,
     ),
     "exitsyscall": Mutation(
         "a goroutine that comes out of a call without a P is queued nowhere",
@@ -347,16 +372,18 @@ def resolve(where: str) -> tuple[Any, FunctionType]:
     return module, fn
 
 
-def mutant(where: str, old: str, new: str) -> Any:
-    """The code of the function with the fault in it."""
+def mutant(where: str, *pairs: tuple[str, str]) -> Any:
+    """The code of the function with the fault in it: each first text made the second."""
     module, fn = resolve(where)
     source = textwrap.dedent(inspect.getsource(fn))
-    if source.count(old) != 1:  # a method's text was dedented
-        old, new = ("".join(x[4:] for x in t.splitlines(True)) for t in (old, new))
-    if source.count(old) != 1:
-        raise AssertionError(f"{where} does not hold this text any more:\n{old}")
+    for old, new in pairs:
+        if source.count(old) != 1:  # a method's text was dedented
+            old, new = ("".join(x[4:] for x in t.splitlines(True)) for t in (old, new))
+        if source.count(old) != 1:
+            raise AssertionError(f"{where} does not hold this text any more:\n{old}")
+        source = source.replace(old, new)
     space: dict[str, Any] = {}
-    text = "from __future__ import annotations\n" + source.replace(old, new)
+    text = "from __future__ import annotations\n" + source
     exec(compile(text, f"<{where}, mutated>", "exec"), vars(module), space)
     return space[fn.__name__].__code__
 
@@ -364,12 +391,15 @@ def mutant(where: str, old: str, new: str) -> Any:
 @contextmanager
 def applied(mutation: Mutation) -> Iterator[None]:
     """With the fault in the simulated runtime, whoever imported the function."""
+    edits: dict[str, list[tuple[str, str]]] = {}
+    for where, old, new in ((mutation.where, mutation.old, mutation.new), *mutation.more):
+        edits.setdefault(where, []).append((old, new))
     undo = []
     try:
-        for edit in ((mutation.where, mutation.old, mutation.new), *mutation.more):
-            _, fn = resolve(edit[0])
+        for where, pairs in edits.items():
+            _, fn = resolve(where)
             undo.append((fn, fn.__code__))
-            fn.__code__ = mutant(*edit)
+            fn.__code__ = mutant(where, *pairs)
         yield
     finally:
         for fn, code in reversed(undo):

@@ -18,6 +18,8 @@ FOUND = [
     ("after_and_tick", 1638),
     ("chaos", 2874),
     ("chaos", 2942),
+    ("chaos", 14278),
+    ("chaos", 19047),
 ]
 
 

@@ -24,7 +24,7 @@ def test_caught(name: str) -> None:
 
 def test_stale_text_fails_loudly() -> None:
     with pytest.raises(AssertionError, match="does not hold this text any more"):
-        mutant("proc.giveup", "idle = checkqueues()", "idle = None")
+        mutant("proc.giveup", ("idle = checkqueues()", "idle = None"))
 
 
 def test_a_failed_mutation_leaves_nothing() -> None:

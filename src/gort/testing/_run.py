@@ -147,7 +147,7 @@ def prepare(sim: Any, engine: Any, failure: type[Exception]) -> None:
     gmp.sys = System
     gmp.G.__init__ = watched(gmp.G.__init__, lambda: Status(fail))
     sim.runtime.boot.set = Ordered
-    if not isinstance(sim.runtime.park.waiters, Ordered):
+    if isinstance(sim.runtime.park.waiters, set):
         sim.runtime.park.waiters = sim.runtime.syscall.waiters = Ordered()
 
 

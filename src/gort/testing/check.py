@@ -173,6 +173,7 @@ class Invariants:
         sched = self.sched
         # One that lost its P has it in mp.p until it claims it in vain.
         held = {(id(mp.p), mp.id) for mp in sched.allm}
+        starting = {id(mp.nextp) for mp in self.starting()}
         idle = set()
         pp = sched.pidle
         while pp is not None:
@@ -183,13 +184,24 @@ class Invariants:
             if id(pp) in idle:
                 if state != _IDLE:
                     raise self.failure(f"P {pp.id} is {_PSTATES[state]} on the idle list")
+            elif id(pp) in starting:
+                continue
             elif state not in (_RUNNING, _USER, _SYSCALL):
                 raise self.failure(f"P {pp.id} is lost: {_PSTATES[state]}, and on no list")
             elif (id(pp), owner) not in held:
                 raise self.failure(f"P {pp.id} is lost: M {owner} does not hold it")
-        spinning = sum(mp.spinning for mp in sched.allm)
+        spinning = sum(mp.spinning for mp in sched.allm)  # also one that is starting
         if spinning != sched.nmspinning.v:
             raise self.failure(f"nmspinning is {sched.nmspinning.v}, but {spinning} Ms spin")
+
+    def starting(self) -> Iterator[Any]:
+        """The Ms that a clean thread is to start, where there is a template thread; until
+        one is, sysmon does it at its next look."""
+        template = getattr(self.sim.runtime, "template", None)
+        mp = template.handoff.newm if template is not None else None
+        while mp is not None:
+            yield mp
+            mp = mp.schedlink
 
     def goroutines(self) -> None:
         """Every live G can be found by who is to go on with it."""
