@@ -973,23 +973,20 @@ async def resize_with_timers() -> None:
 
 @case(procs=(2, 3))
 async def resize_while_timers_start() -> None:
-    """User code is not stopped with the world, and starts timers."""
-
-    async def start() -> None:
-        for _ in range(4):
-            t = time.monotonic()
-            await gort.sleep(0.001)
-            await gort.after(0.001).recv()
-            soon(t, 0.002)
+    """User code and plain threads are not stopped with the world, and start timers."""
+    chans: list[Any] = []
 
     def outside() -> None:
-        for n in (1, 3, 1):
-            time.sleep(0.001)
-            gort.gomaxprocs(n)
+        chans.append(gort.after(0.001))
 
-    t = thread(outside)
-    await joinall([gort.go(start) for _ in range(2)])
-    await gort.syscall(t.join)
+    for _ in range(5):
+        x = thread(outside)
+        gort.gomaxprocs(2)
+        gort.gomaxprocs(1)
+        await gort.syscall(x.join)
+        t = time.monotonic()
+        await chans.pop().recv()
+        assert jitter or time.monotonic() - t < 0.002
 
 
 @case(procs=(1, 2, 3))

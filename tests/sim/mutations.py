@@ -1,11 +1,12 @@
 """Classic faults, put back into the simulated runtime one at a time; the simulator
 must catch each.
 
-    python tests/sim/mutations.py [--seeds N] [--jobs N] [NAME ...]
+    python tests/sim/mutations.py [--seeds N] [--jobs N] [--write] [NAME ...]
 
 prints how many runs it took to catch each, from seed 0 on and over its cases in turn,
-and exits 1 when one was not caught. A fault is a replacement in a function's source;
-one whose text is not there any more fails loudly.
+and exits 1 when one was not caught; with --write it notes the seeds in caught.txt,
+for the tests. A fault is a replacement in a function's source; one whose text is not
+there any more fails loudly.
 """
 
 from __future__ import annotations
@@ -43,8 +44,6 @@ class Mutation:
     old: str
     new: str
     cases: tuple[str, ...]
-    seed: int
-    """One that catches it, with the first of the cases."""
     more: tuple[tuple[str, str, str], ...] = ()
     """Further replacements: where, old, new."""
 
@@ -56,7 +55,6 @@ MUTATIONS = {
         "idle = checkrunqs()",
         "idle = None",
         ("every_idle_p_finds_work", "wake_then_compute", "idle_ps_take_new_work"),
-        0,
     ),
     "needspinning": Mutation(
         "needspinning is not left where work was found and no P",
@@ -64,7 +62,6 @@ MUTATIONS = {
         "store(sched.needspinning, 1)",
         "pass",
         ("timers_wake_two", "threads_start_two_at_once", "every_idle_p_finds_work"),
-        84,
     ),
     "notoken": Mutation(
         "goready makes a goroutine runnable before it has parked, without a token",
@@ -76,7 +73,6 @@ MUTATIONS = {
                 break
 """,
         ("pingpong", "many_to_many"),
-        28,
     ),
     "stealnocas": Mutation(
         "a thief advances the victim's head with a store",
@@ -84,7 +80,6 @@ MUTATIONS = {
         "if cas(victim.runqhead, h, h + n):",
         "store_rel(victim.runqhead, h + n)\n        if True:",
         ("ring_overflows", "tree", "fan_out"),
-        2,
     ),
     "runnexttwice": Mutation(
         "a thief reads runnext and clears it in two steps",
@@ -92,7 +87,6 @@ MUTATIONS = {
         "gp = slotswap(victim.runnext, None)",
         "gp = victim.runnext.v\n            slotswap(victim.runnext, None)",
         ("wake_then_compute", "idle_ps_take_new_work", "tree"),
-        14,
     ),
     "timersteal": Mutation(
         "a thief does not run the timers of the P that it robs",
@@ -100,7 +94,6 @@ MUTATIONS = {
         "if last and load(p2.minwhen) != 0:",
         "if False:",
         ("timers_of_a_busy_p_are_stolen",),
-        4,
     ),
     "handoffpoller": Mutation(
         "handoffp idles the last P although nobody polls",
@@ -108,7 +101,6 @@ MUTATIONS = {
         "if load(sched.npidle) == load(sched.nprocs) - 1 and load(sched.lastpoll) != 0:",
         "if False:",
         ("the_last_p_polls", "files_from_outside"),
-        1237,
     ),
     "selectnocas": Mutation(
         "a waiting select is won with a store",
@@ -118,7 +110,6 @@ MUTATIONS = {
 """,
         "    store(sel.won, WREADY)\n",
         ("select_exactly_one", "select_from_two", "select_against_select"),
-        0,
     ),
     "closesend": Mutation(
         "close marks the channel after it has let the lock go",
@@ -147,7 +138,6 @@ MUTATIONS = {
     c.closed = True
 """,
         ("close_wakes_receivers", "close_races_send"),
-        14,
     ),
     "retakenoclaim": Mutation(
         "sysmon takes a P with a store",
@@ -155,7 +145,6 @@ MUTATIONS = {
         "if cas(pp.status, s, Pidle):",
         "store(pp.status, Pidle)\n        if True:",
         ("syscalls_return_to_busy_ps", "syscalls", "hogs_share"),
-        28,
     ),
     "resizelost": Mutation(
         "procresize forgets the runnext of a P that dies",
@@ -163,7 +152,6 @@ MUTATIONS = {
         "gp = slotswap(pp.runnext, None)",
         "gp = None",
         ("resize_full_queues",),
-        2,
     ),
     "resizetimers": Mutation(
         "procresize forgets the timers of a P that dies",
@@ -171,7 +159,6 @@ MUTATIONS = {
         "movetimers(pp, sched.allp[0])",
         "pass",
         ("resize_with_timers",),
-        2,
     ),
     "resizeunlocked": Mutation(
         "procresize moves timers without their locks (found here)",
@@ -179,7 +166,6 @@ MUTATIONS = {
         "    lock(dead.timerlock)\n    lock(to.timerlock)\n",
         "",
         ("resize_while_timers_start", "resize_with_timers"),
-        0,
         (("timers.movetimers", "    unlock(to.timerlock)\n    unlock(dead.timerlock)\n", ""),),
     ),
     "handoffspinning": Mutation(
@@ -188,7 +174,6 @@ MUTATIONS = {
         "if load(sched.needspinning) != 0:",
         "if False:",
         ("chaos", "locked", "locked_in_calls"),
-        2874,
     ),
     "tickclock": Mutation(
         "tick reads the clock twice to check its period (found here)",
@@ -196,7 +181,6 @@ MUTATIONS = {
         "if period_s <= 0:",
         "if deadline(period_s) - nanotime() <= 0:",
         ("after_and_tick",),
-        1638,
     ),
     "exitsyscall": Mutation(
         "a goroutine that comes out of a call without a P is queued nowhere",
@@ -204,7 +188,6 @@ MUTATIONS = {
         "    globrunqput(gp)\n",
         "    if action != ALOSTP:\n        globrunqput(gp)\n",
         ("syscalls_return_to_busy_ps", "syscalls"),
-        0,
     ),
     "exitsyscallstore": Mutation(
         "exitsyscall takes its old P back without looking who has it",
@@ -212,7 +195,6 @@ MUTATIONS = {
         "if pp is not None and cas(pp.status, mp.sysword, mp.userword):",
         "if pp is not None:\n        pp.status.v = mp.userword",
         ("syscalls_return_to_busy_ps", "syscalls"),
-        0,
     ),
     "parkcancel": Mutation(
         "parkdone does not look for a cancel that came while it parked",
@@ -220,7 +202,6 @@ MUTATIONS = {
         "if load(gp.cancelreq) != 0:",
         "if False:",
         ("cancelled_sleepers", "cancel_races_ready", "select_cancelled_takes_nothing"),
-        8,
     ),
     "wakenetpoller": Mutation(
         "a new first timer wakes nobody",
@@ -228,7 +209,6 @@ MUTATIONS = {
         "        wakenetpoller(when)\n",
         "        pass\n",
         ("timers_of_who_computes_on", "earlier_timers_break_the_poll"),
-        0,
     ),
     "onelook": Mutation(
         "a deadlock is reported without a second look",
@@ -236,7 +216,6 @@ MUTATIONS = {
         "return not foreignthreads() and allidle()",
         "return not foreignthreads()",
         ("no_deadlock_while_a_thread_lives", "threads_start_goroutines", "foreign_threads_send"),
-        53,
     ),
     "nowakep": Mutation(
         "who makes a goroutine runnable wakes nobody",
@@ -244,7 +223,6 @@ MUTATIONS = {
         "    wakep(pp)\n",
         "",
         ("idle_ps_take_new_work", "wake_then_compute"),
-        0,
     ),
     "lastspinner": Mutation(
         "the last spinner that finds work starts no other",
@@ -252,7 +230,6 @@ MUTATIONS = {
         "    wakep(mp.p)\n",
         "",
         ("every_idle_p_finds_work", "fan_out"),
-        0,
     ),
     "spinninglost": Mutation(
         "an M that is started does not take its starter's count of nmspinning over",
@@ -260,7 +237,6 @@ MUTATIONS = {
         "    mp.spinning = spinning\n",
         "",
         ("idle_ps_take_new_work", "fan_out"),
-        16,
     ),
     "aba": Mutation(
         "a P's word does not say whose it is",
@@ -274,7 +250,6 @@ MUTATIONS = {
         self.sysword = Psyscall
 """,
         ("syscalls_return_to_busy_ps", "hogs_share"),
-        0,
     ),
     "overlooked": Mutation(
         "the second look leaves out a P that is in the hands of an M (found here)",
@@ -282,7 +257,6 @@ MUTATIONS = {
         "        if not runqempty(p2):\n",
         "        if load(p2.status) & 0xFF != 0 and not runqempty(p2):\n",
         ("locked_in_calls", "syscalls"),
-        169,
         (
             (
                 "proc.stealwork",
@@ -303,7 +277,6 @@ MUTATIONS = {
     while True:
 """,
         ("deadlock_after_work", "hogs_share"),
-        217,
     ),
     "m0ends": Mutation(
         "a locked goroutine takes the thread that called run along (found here)",
@@ -311,7 +284,6 @@ MUTATIONS = {
         "if locked and mp is not sched.m0:",
         "if locked and not mp.ism0:",
         ("locked_to_the_end",),
-        0,
     ),
     "stopnocas": Mutation(
         "stop-the-world takes a P with a store",
@@ -319,7 +291,6 @@ MUTATIONS = {
         "if (st == Puser or st == Psyscall) and cas(pp.status, s, Pgcstop):",
         "if st == Puser or st == Psyscall:\n        store(pp.status, Pgcstop)",
         ("resize_from_everywhere", "resize", "resize_over_calls_and_hogs"),
-        6,
     ),
     "joinlost": Mutation(
         "a goroutine that ends takes its joiners before the lock",
@@ -339,7 +310,6 @@ MUTATIONS = {
     store(gp.status_, Gdead)
 """,
         ("fan_out", "joins", "tree"),
-        6,
     ),
     "overflownocas": Mutation(
         "a full ring is halved without a look at the thieves",
@@ -349,7 +319,6 @@ MUTATIONS = {
 """,
         "    pp.runqhead.v = h + n\n",
         ("ring_overflows", "fan_out"),
-        310,
     ),
     "threadcancel": Mutation(
         "a cancel wakes a thread in gort.wait without winning its op",
@@ -357,7 +326,6 @@ MUTATIONS = {
         "cas(op.won, WPENDING, WCANCELLED)",
         "True",
         ("cancel_races_a_thread_that_waits", "cancel_a_thread_that_waits"),
-        8,
     ),
 }
 
@@ -415,6 +383,16 @@ def caught(name: str, seed: int) -> str:
     return ""
 
 
+KNOWN = Path(__file__).with_name("caught.txt")
+"""A line for each fault: its name, the case and the seed that showed it last. A change
+of the runtime shifts schedules, and may ask for other seeds."""
+
+
+def known() -> dict[str, tuple[str, int]]:
+    rows = [line.split() for line in KNOWN.read_text().splitlines()]
+    return {name: (case, int(seed)) for name, case, seed in rows}
+
+
 def search(name: str, seeds: int) -> tuple[str, int, str, int, str, float]:
     """Run until it is caught: name, runs, case, seed, how, seconds."""
     mutation = MUTATIONS[name]
@@ -435,16 +413,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10_000, help="runs at most for each")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--write", action="store_true", help="note what caught them")
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
     names = args.names or list(MUTATIONS)
     missed = 0
+    rows = known() if KNOWN.exists() else {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
         found = pool.map(search, names, [args.seeds] * len(names))
         for name, runs, case, seed, how, seconds in found:
             missed += not case
+            if case:
+                rows[name] = case, seed
             print(f"{name:16} {runs:6} runs {seconds:7.1f} s  {case} {seed}: {how}", flush=True)
+    if args.write:
+        lines = [f"{name} {rows[name][0]} {rows[name][1]}\n" for name in MUTATIONS if name in rows]
+        KNOWN.write_text("".join(lines))
     print(f"{len(names) - missed} of {len(names)} faults caught")
     return 1 if missed else 0
 
