@@ -226,11 +226,12 @@ def waitsleep(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
     """Sleep until o is won; True when the time-out won it. Without the P."""
     if mp is not None:
         entersyscallblock(mp)
-    tw.idle()
-    deadline = nanotime() + ns
-    # A shutdown or a cancel that came before waiters.add has not seen this thread.
+    # A shutdown or a cancel that came before `waiters` had it has not seen this thread.
+    # Before it counts as idle: a look for deadlocks must not find it so.
     if load(sched.exiting) != 0 or (tw.g is not None and load(tw.g.cancelreq) != 0):
         wakewaiter(o, None)
+    tw.idle()
+    deadline = nanotime() + ns
     late = False
     while True:
         left = -1 if ns < 0 else deadline - nanotime()

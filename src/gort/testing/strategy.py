@@ -38,8 +38,9 @@ class RandomWalk:
 
 
 FAIR = 3000
-"""So many steps in a row take PCT's first thread its priority: one that waits actively
-for another, as a loop over gosched does, must not keep it out for ever."""
+"""After so many steps in a row PCT's first thread loses its priority, and every so many
+the one that has waited longest gets it: threads that wait actively for another, as a
+loop over gosched does, must not keep it out for ever."""
 
 
 class PCT:
@@ -57,6 +58,8 @@ class PCT:
         self.priority: dict[int, float] = {}
         self.lowest = 0.0
         self.step = 0
+        self.highest = 2.0
+        self.ran: dict[int, int] = {}
         self.last = -1
         self.alone = 0
         self.changes = {self.rng.randrange(length) for _ in range(depth - 1)}
@@ -64,12 +67,20 @@ class PCT:
     def pick(self, ready: list[Any], current: Any) -> Any:
         self.step += 1
         if current is not None:
+            self.ran[current.id] = self.step
             self.alone = self.alone + 1 if current.id == self.last else 0
             self.last = current.id
             if self.step in self.changes or self.alone > FAIR:
                 self.alone = 0
                 self.yielded(current)
+        if self.step % FAIR == 0:
+            starved = min(ready, key=self.waited)
+            self.highest += 1
+            self.priority[starved.id] = self.highest
         return max(ready, key=self.of)
+
+    def waited(self, t: Any) -> int:
+        return self.ran.get(t.id, 0)
 
     def of(self, t: Any) -> float:
         p = self.priority.get(t.id)
