@@ -28,7 +28,8 @@ from types import FunctionType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
+if __name__ == "__main__":
+    os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
 
 from runner import CASES, runcase
 
