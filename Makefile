@@ -3,6 +3,9 @@
 PYTHON ?= python3
 # More arguments for pytest, such as ARGS="-k chan".
 ARGS ?=
+# Seeds for each case of `make sim`; minutes of `make stress` for each Python.
+SEEDS ?= 2000
+MINUTES ?= 3
 
 VENV := .venv
 VENV_FT := .venv-ft
@@ -17,7 +20,7 @@ INPUTS := $(CODE) $(wildcard setup.py pyproject.toml setup.cfg MANIFEST.in READM
 # The installs share build/ and the generated C files.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint clean FORCE
+.PHONY: demo test bench sim stress lint clean FORCE
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/gort run examples/wordcount.py
@@ -32,6 +35,20 @@ bench: $(VENV)/.bench $(VENV_FT)/.bench
 	else \
 		echo "NOT MEASURED: there is no free-threaded Python" >&2; \
 		$(VENV)/bin/python bench/run.py; \
+	fi
+
+# The simulator runs uncompiled: it needs no build.
+sim:
+	GORT_PURE=1 PYTHONPATH=src $(PYTHON) tests/sim/long.py --seeds $(SEEDS)
+	GORT_PURE=1 PYTHONPATH=src $(PYTHON) tests/sim/mutations.py
+
+stress: $(VENV)/.installed $(VENV_FT)/.installed
+	$(VENV)/bin/python tests/stress/stress.py --minutes $(MINUTES)
+	@if [ -s $(STATE)/freethreaded ]; then \
+		echo $(VENV_FT)/bin/python tests/stress/stress.py --minutes $(MINUTES); \
+		$(VENV_FT)/bin/python tests/stress/stress.py --minutes $(MINUTES); \
+	else \
+		echo "NOT STRESSED: there is no free-threaded Python" >&2; \
 	fi
 
 lint: $(VENV_LINT)/.installed

@@ -413,7 +413,7 @@ async def main():
     for _ in range(3):
         pid = os.fork()
         if pid == 0:
-            assert len(os.listdir('/proc/self/fd')) == before - 2
+            assert len(os.listdir('/proc/self/fd')) == before - 4
             assert signal.set_wakeup_fd(-1) == -1
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
             gort.run(child)

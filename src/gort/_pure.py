@@ -91,4 +91,27 @@ def install(finder: type[_Pure] | type[_Simulated] = _Pure) -> None:
 def simulated() -> types.ModuleType:
     """The simulated gort, loaded at the first call."""
     install(_Simulated)
-    return importlib.import_module(SIMULATED)
+    sim = importlib.import_module(SIMULATED)
+    if not hasattr(sim, "_shared"):
+        sim._shared = share()  # type: ignore[attr-defined]
+    return sim
+
+
+def share() -> int:
+    """Give the simulated gort the real one's exceptions, so that one `except`, and one
+    pytest.raises, fits both; how many."""
+    real: dict[int, type[BaseException]] = {}
+    twins = [(n, m) for n, m in sys.modules.items() if n.startswith(SIMULATED + ".")]
+    for name, module in twins:
+        original = sys.modules.get(name.replace(SIMULATED, "gort", 1))
+        for key, value in vars(module).items():
+            if isinstance(value, type) and issubclass(value, BaseException):
+                other = getattr(original, key, None)
+                if value.__module__ == name and isinstance(other, type):
+                    real[id(value)] = other
+    spaces = [vars(module) for _, module in twins] + [vars(sys.modules[SIMULATED])]
+    for space in spaces:
+        for key, value in list(space.items()):
+            if id(value) in real:
+                space[key] = real[id(value)]
+    return len(real)

@@ -597,7 +597,7 @@ gort_am_send(PyObject *op, PyObject *arg, PyObject **result)
     return PYGEN_ERROR;
 }
 
-/* Ops are short-lived: their memory goes round a free list, one a thread, of
+/* Ops are short-lived: their memory goes round a free list, one for each M, of
  * blocks of one size (all op types fit in it). The collector never sees one:
  * it is not tracked, and what looks like its header stays zero. */
 #define GORT_OPSIZE 160
@@ -631,7 +631,7 @@ static void __attribute__((unused))
 gort_opdealloc(void *op)
 {
     char *o = (char *)op - GORT_GCHEAD;
-    if (gort_likely(gort_nopfree < GORT_OPFREE)) {
+    if (gort_likely(gort_nopfree < GORT_OPFREE && gort_curm)) {
         *(char **)o = gort_opfree;
         gort_opfree = o;
         gort_nopfree++;
@@ -678,7 +678,7 @@ gort_poolget(void)
 static void __attribute__((unused))
 gort_pool_put(PyObject *o)
 {
-    if (gort_likely(Py_TYPE(o) == gort_pooltype && gort_npool < GORT_POOLSIZE)) {
+    if (gort_likely(Py_TYPE(o) == gort_pooltype && gort_npool < GORT_POOLSIZE && gort_curm)) {
 #ifdef Py_GIL_DISABLED
         _Py_NewReference(o); /* this thread owns it from here on */
 #else
@@ -704,8 +704,10 @@ gort_bind(PyObject *mp, int drop)
         Py_SET_REFCNT(o, 0);
         gort_pooldealloc(o);
     }
-    if (drop)
+    if (drop) {
         gort_npool = 0;
+        gort_opfree_drop();
+    }
 }
 
 static void __attribute__((unused))

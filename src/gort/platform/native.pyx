@@ -14,7 +14,6 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 
 cdef extern from "native.h":
-    void gort_opfree_drop() noexcept
     object gort_getm_()
     PyObject* gort_curm
     object gort_fetch_exception()
@@ -109,7 +108,6 @@ cdef void opdrop() noexcept:
     gort_curm = NULL
     for i in range(nbinds):
         binds[i](NULL, 1)
-    gort_opfree_drop()
 
 
 cdef uint32_t cheaprand() noexcept nogil:

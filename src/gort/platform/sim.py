@@ -13,15 +13,17 @@ Madsim and Shuttle for the idea; the strategies are in gort.testing.strategy.
 from __future__ import annotations
 
 import random
+import sys
 import threading
+from bisect import insort
 from collections.abc import Callable
+from itertools import count
 from typing import Any, Protocol
 from zlib import crc32
 
 from .pure import (
     RAISE,
     RETURN,
-    RUNQ,
     STOPASYNC,
     YIELD,
     Awaitable,
@@ -44,18 +46,24 @@ from .pure import (
     opdrop,
     poolget,
     poolops,
-    ring,
     setm,
     slot,
     slotclear,
     slotpeek,
 )
 
+RUNQ = 8
+"""A small ring, so that small programs overflow it and see its indices come round."""
+
 DROPTICK = 0
 """Nothing is dropped where it must not be: there is no collector here."""
 
 FIRSTNS = 1_000_000_000
 """The clock starts here: 0 means "never" to the runtime."""
+
+
+NAP = 10
+"""A usleep of at most that many microseconds may be over at any point."""
 
 
 class Failure(Exception):
@@ -73,6 +81,8 @@ class Strategy(Protocol):
     rng: random.Random
     jitter: float
     """How likely, at each point, the clock jumps although threads can run: a slow machine."""
+    naps: float
+    """How likely a nap of some microseconds is over before everyone waits."""
 
     def pick(self, ready: list[Vthread], current: Vthread | None) -> Vthread: ...
 
@@ -83,7 +93,18 @@ class Strategy(Protocol):
 class Vthread:
     """A virtual thread. Who holds the baton runs."""
 
-    __slots__ = ("id", "name", "baton", "deadline", "woken", "real", "joiners", "done", "foreign")
+    __slots__ = (
+        "id",
+        "name",
+        "baton",
+        "deadline",
+        "woken",
+        "real",
+        "ident",
+        "joiners",
+        "done",
+        "foreign",
+    )
 
     def __init__(self, id: int, name: str) -> None:
         self.id = id
@@ -96,10 +117,7 @@ class Vthread:
         self.foreign = not name.startswith("gort-")
         self.joiners: list[Vthread] = []
         self.real: threading.Thread | None = None
-
-    @property
-    def ident(self) -> int | None:
-        return self.real.ident if self.real is not None else None
+        self.ident: int | None = None
 
     def join(self, timeout: float | None = None) -> None:
         engine = current()
@@ -116,6 +134,19 @@ class Vthread:
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
+
+
+def threadid(t: Vthread) -> int:
+    return t.id
+
+
+_codes: dict[str, int] = {}
+"""A point's name to its number in the digest."""
+
+
+def code_of(what: str) -> int:
+    n = _codes[what] = crc32(what.encode())
+    return n
 
 
 class Engine:
@@ -140,7 +171,12 @@ class Engine:
         self.keep = keep
         self.trace: list[tuple[int, int, str]] = []
         """The last steps: (clock in ns, thread, operation)."""
-        self.seq = 0
+        self.detail = False
+        """Whether the trace says where each operation stands, and for which goroutine."""
+        self.idlers: list[Vthread] = []
+        """Threads in idle(): they go on when everyone else waits."""
+        self.durable: Callable[[], bool] = lambda: True
+        """Whether everyone waits for good, and not for the end of a computation."""
         self.onpoint: Callable[[str], None] | None = None
         """Called at each point, by the running thread: checks what must always hold."""
         self.onquiet: Callable[[], None] | None = None
@@ -155,22 +191,36 @@ class Engine:
             return
         self.steps += 1
         t = self.running
-        self.digest = (self.digest * 1000003 ^ crc32(what.encode(), t.id)) & 0xFFFFFFFFFFFFFFFF
+        code = _codes.get(what) or code_of(what)
+        self.digest = (self.digest * 1000003 ^ code ^ t.id) & 0xFFFFFFFFFFFFFFFF
         if self.keep:
-            self.trace.append((self.clock, t.id, what))
-            if len(self.trace) > 2 * self.keep:
-                del self.trace[: self.keep]
+            self.record(t, what)
         if self.steps > self.maxsteps:
             self.fail(Failure(f"no end after {self.maxsteps} steps: a livelock?"))
         if self.onpoint is not None:
             self.check(self.onpoint, what)
         if self.sleeping and self.strategy.jitter:
-            if self.strategy.rng.random() < self.strategy.jitter:
-                self.advance()
+            rng = self.strategy.rng
+            if rng.random() < self.strategy.jitter:
+                # Mostly sysmon's next look; now and then a whole time slice.
+                self.advance(0 if rng.random() < 0.9 else 11_000_000)
         if len(self.ready) > 1:
             n = self.strategy.pick(self.ready, t)
             if n is not t:
                 self.switch(t, n)
+
+    def record(self, t: Vthread, what: str) -> None:
+        if self.detail:
+            frame = sys._getframe(2)
+            while frame.f_code.co_filename == __file__ and frame.f_back is not None:
+                frame = frame.f_back
+            mp = getm()
+            gp = mp.curg if mp is not None else None
+            who = f"g{gp.goid}" if gp is not None else ""
+            what = f"{who:4} {what:12} {frame.f_code.co_name}:{frame.f_lineno}"
+        self.trace.append((self.clock, t.id, what))
+        if len(self.trace) > 2 * self.keep:
+            del self.trace[: self.keep]
 
     def check(self, fn: Callable[..., None], *args: Any) -> None:
         """Run a check; what it reads of the runtime is no point."""
@@ -206,19 +256,33 @@ class Engine:
 
     def quiet(self) -> None:
         """Nobody can run: let time pass."""
+        if any(t.deadline - self.clock <= NAP * 1000 for t in self.sleeping if t.deadline):
+            self.advance(0)  # who naps is on its way
+            return
         if self.onquiet is not None:
             self.check(self.onquiet)
+        if self.idlers and self.durable():
+            for t in self.idlers:
+                self.wake(t)
+            self.idlers.clear()
+            return
         if not self.sleeping:
             self.fail(Failure("every thread waits, and for nothing that could come"))
-        self.advance()
+        self.advance(0)
 
-    def advance(self) -> None:
-        """Jump to the next deadline."""
+    def advance(self, extra: int) -> None:
+        """Jump to the next deadline, and by `extra` ns more."""
         first = min(t.deadline for t in self.sleeping if t.deadline is not None)
-        self.clock = max(self.clock, first)
-        for t in [t for t in self.sleeping if t.deadline == first]:
+        self.clock = max(self.clock, first) + extra
+        for t in [t for t in self.sleeping if t.deadline is not None and t.deadline <= self.clock]:
             self.sleeping.remove(t)
             self.makeready(t)
+
+    def idle(self) -> None:
+        """Wait until every other thread waits for good; time does not move for it."""
+        self.point("idle")
+        self.idlers.append(self.running)
+        self.block(None)
 
     def wake(self, t: Vthread) -> None:
         """Let a blocked thread go on. Without effect on one that can run."""
@@ -231,8 +295,7 @@ class Engine:
 
     def makeready(self, t: Vthread) -> None:
         t.deadline = None
-        self.ready.append(t)
-        self.ready.sort(key=lambda t: t.id)
+        insort(self.ready, t, key=threadid)
 
     def spawn(self, fn: Callable[..., Any], args: tuple[Any, ...], name: str) -> Vthread:
         t = Vthread(len(self.threads), name)
@@ -240,6 +303,7 @@ class Engine:
         t.real = threading.Thread(target=self.body, args=(t, fn, args), name=name, daemon=True)
         self.ready.append(t)
         t.real.start()
+        t.ident = t.real.ident
         return t
 
     def body(self, t: Vthread, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -298,8 +362,6 @@ class Engine:
     def run(self, fn: Callable[[], Any]) -> Any:
         """Run fn on the first virtual thread, from a real one; its result."""
         global _engine
-        if _engine is not None:
-            raise RuntimeError("a simulation is under way already: one at a time in a process")
         out: list[Any] = []
 
         def first() -> None:
@@ -331,19 +393,20 @@ class Engine:
 
 
 _engine: Engine | None = None
+get_ident = threading.get_ident
 
 
 def current() -> Engine | None:
     """The engine, if the calling thread is one of its."""
     e = _engine
-    if e is None or e.running is None or e.running.real is not threading.current_thread():
+    if e is None or e.running is None or e.running.ident != get_ident():
         return None
     return e
 
 
 def point(what: str) -> Engine | None:
     e = _engine
-    if e is None or e.running is None or e.running.ident != threading.get_ident():
+    if e is None or e.running is None or e.running.ident != get_ident():
         return None
     e.point(what)
     return e
@@ -479,9 +542,13 @@ def nanotime() -> int:
 
 def usleep(us: int) -> None:
     e = point("usleep")
-    if e is not None:
-        e.strategy.yielded(e.running)
-        e.block(e.clock + us * 1000)
+    if e is None:
+        return
+    e.strategy.yielded(e.running)
+    if us <= NAP and len(e.ready) > 1 and e.strategy.rng.random() < e.strategy.naps:
+        e.point("nap")  # the others took longer than it
+        return
+    e.block(e.clock + us * 1000)
 
 
 def cheaprand() -> int:
@@ -494,13 +561,12 @@ def cheaprandn(n: int) -> int:
     return e.strategy.rng.randrange(n) if e is not None else 0
 
 
+_addresses = count(1)
+
+
 def address(o: object) -> int:
     """A number in place of an address, so that the order of locks replays."""
-    e = _engine
-    if e is None:
-        return id(o)
-    e.seq += 1
-    return e.seq
+    return next(_addresses)
 
 
 # ---- slots and rings -------------------------------------------------------------------
@@ -516,6 +582,10 @@ def slotswap(s: slot, o: Any) -> Any:
     old = s.v
     s.v = o
     return old
+
+
+def ring() -> list[Any]:
+    return [None] * RUNQ
 
 
 def ringput(r: list[Any], i: int, o: Any) -> None:
@@ -603,8 +673,14 @@ pollers: list[Poller] = []
 
 def setready(fd: int, mask: int) -> None:
     """Make a virtual file ready (1 to read, 2 to write, 0 not); it exists from then on."""
-    e = point("setready")
+    point("setready")
+    mark(fd, mask)
+
+
+def mark(fd: int, mask: int) -> None:
+    """setready without a point: for who changes the file and its readiness in one step."""
     files[fd] = mask
+    e = current()
     for p in pollers:
         if p.armed.get(fd, 0) & mask and p.sleeper is not None and e is not None:
             e.wake(p.sleeper)

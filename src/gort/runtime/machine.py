@@ -340,6 +340,13 @@ def handoffp(pp: P) -> None:
         startm(pp, False, True)
         unlock(sched.lock)
         return
+    if load(sched.needspinning) != 0:
+        # Rule 4: somebody found work and no P for it. Go leaves this to sysmon.
+        add(sched.nmspinning, 1)
+        store(sched.needspinning, 0)
+        startm(pp, True, True)
+        unlock(sched.lock)
+        return
     # The last running P, and nobody polls the network: this one has to.
     if load(sched.npidle) == load(sched.nprocs) - 1 and load(sched.lastpoll) != 0:
         startm(pp, False, True)

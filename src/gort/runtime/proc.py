@@ -53,11 +53,9 @@ if not cython.compiled:
         ANONE,
         APARK,
         CREQ,
-        PSTATE,
         Gdead,
         Grunnable,
         Grunning,
-        Pidle,
         allgadd,
         allgdel,
         newg,
@@ -247,10 +245,9 @@ def stealwork(mp: M, pp: P) -> G | None:
                 checktimers(p2, nanotime(), pp)
                 if not runqempty(pp):
                     return None
-            if load(p2.status) & PSTATE != Pidle:
-                gp = runqsteal(pp, p2, last)
-                if gp is not None:
-                    return gp
+            gp = runqsteal(pp, p2, last)
+            if gp is not None:
+                return gp
     return None
 
 
@@ -320,7 +317,11 @@ def swap_lastpoll() -> bool:
 
 
 def checkrunqs() -> P | None:
-    """The second look: an idle P if any queue holds work, without holding a P."""
+    """The second look: an idle P if any queue holds work, without holding a P.
+
+    Also at Ps whose status is idle: one that is in the hands of an M has a queue
+    (handoffp), and that M, which does not spin, wakes nobody for the rest of it.
+    """
     lock(sched.lock)
     if load(sched.runqsize) != 0:
         idle = pidlegetspinning()
@@ -329,7 +330,7 @@ def checkrunqs() -> P | None:
     unlock(sched.lock)
     for i in range(load(sched.nprocs)):
         p2: P = sched.allp[i]
-        if load(p2.status) & PSTATE != Pidle and not runqempty(p2):
+        if not runqempty(p2):
             lock(sched.lock)
             idle = pidlegetspinning()
             unlock(sched.lock)
@@ -410,9 +411,9 @@ def execute(mp: M) -> bool:
     returns with the P claimed, or with mp.p None when the P was lost.
     """
     gp = mp.curg
-    pp = mp.p
     gp.m = mp
     while True:
+        pp = mp.p  # another one than before, where the op that parked lost its P
         store_rel(gp.status_, Grunning)
         store_rel(pp.schedtick, load(pp.schedtick) + 1)
         mp.action = ANONE

@@ -240,10 +240,11 @@ def waitsleep(mp: M | None, o: Op, tw: Threadwaiter, ns: int) -> bool:
     if mp is not None:
         entersyscallblock(mp)
         setm(None)  # a signal's handler acts as a foreign thread: it has no P to queue on
-    tw.idle()
     # A shutdown or a cancel that came before `waiters` had it has not seen this thread.
+    # Before it counts as idle: a look for deadlocks must not find it so.
     if load(sched.exiting) != 0 or (tw.g is not None and load(tw.g.cancelreq) != 0):
         wakewaiter(o, tw)
+    tw.idle()
     late = False
     try:
         late = waitloop(mp, o, tw, ns)

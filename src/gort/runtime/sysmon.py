@@ -252,7 +252,9 @@ def deepsleep(now: int, next: int) -> None:
             ns = _GCLOOK if ns < 0 else min(ns, _GCLOOK)
         if not cython.compiled and DROPTICK:
             ns = DROPTICK if ns < 0 else min(ns, DROPTICK)  # look for dropped generators
-        if load(sched.exiting) == 0:
+        # handm queues an M before it wakes us: one whose wake-up noteclear ate is seen here.
+        pending = handoff.newm is not None and not handoff.have
+        if load(sched.exiting) == 0 and not pending:
             notesleep(sched.sysmonnote, ns)
     swap(sched.sysmonwait, 0)
 

@@ -244,7 +244,13 @@ def trim(pp: P) -> list[Any] | None:
 
 
 def movetimers(dead: P, to: P) -> None:
-    """Move every timer of a P that is destroyed; the world is stopped."""
+    """Move every timer of a P that is destroyed; the world is stopped.
+
+    Under the locks all the same: user code and plain threads go on, and may start a
+    timer or stop one. Nobody else holds two timerlocks.
+    """
+    lock(dead.timerlock)
+    lock(to.timerlock)
     n = len(dead.timers)
     for _ in range(n):
         when = dead.timers.minwhen()
@@ -260,6 +266,8 @@ def movetimers(dead: P, to: P) -> None:
     dead.zombies = 0
     store(dead.minwhen, 0)
     store(to.minwhen, to.timers.minwhen())
+    unlock(to.timerlock)
+    unlock(dead.timerlock)
 
 
 def armtimer(t: Timer, when: int, pp: P) -> None:

@@ -11,156 +11,52 @@
 The program runs on the scheduler's own source over a simulated platform: one
 virtual thread at a time, the next one chosen at every atomic operation by a seeded
 strategy, and time that moves only when every goroutine waits (as in Go's
-testing/synctest). The same seed replays the same schedule.
+testing/synctest). The same seed replays the same schedule; replay prints it.
 
-Not simulated: real files and sockets (use Pipe), threads that the program starts
-itself, and blocking calls other than time.sleep, which stop the simulation as long
-as they last.
+Inside a simulated program: work(seconds) computes, `await wait()` waits until all
+others do, thread(fn) is a plain thread, Pipe stands for a socket. time.sleep and the
+clocks of `time` are virtual. Not simulated: real files and sockets, threading.Thread,
+and other calls that block, which stop the simulation as long as they last.
 """
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ._inside import Pipe, Thread, thread, wait, work
+from ._run import Run, SimFailure, simulate
 from ._swap import swapped
-from .check import Invariants
 from .strategy import PCT, Exhaustive, Path, RandomWalk
 
 __all__ = [
     "PCT",
     "Exhaustive",
     "Path",
+    "Pipe",
     "RandomWalk",
     "Run",
     "SimFailure",
+    "Thread",
+    "replay",
     "run_sim",
     "search",
     "simulate",
+    "strategy_of",
     "sweep",
+    "thread",
+    "wait",
     "work",
 ]
 
 
-class SimFailure(AssertionError):
-    """A simulated run failed; the text names the seed and shows the schedule's end."""
-
-
-class Run:
-    """What a simulated run was: how many steps, its digest (equal for equal
-    schedules), the virtual seconds that it took, and its last steps."""
-
-    __slots__ = ("steps", "digest", "seconds", "trace", "value")
-
-    def __init__(self, engine: Any, value: Any) -> None:
-        self.steps: int = engine.steps
-        self.digest: int = engine.digest
-        self.seconds: float = (engine.clock - 1_000_000_000) / 1e9
-        self.trace: list[tuple[int, int, str]] = engine.trace
-        self.value = value
-
-
-def simulate(
-    main: Callable[..., Any],
-    *args: Any,
-    strategy: Any,
-    procs: int = 2,
-    maxsteps: int = 1_000_000,
-    every: int = 8,
-    keep: int = 0,
-    patch: Callable[[Any], None] | None = None,
-) -> Run:
-    """Run main(*args) once, under `strategy`, with the invariants checked.
-
-    every: look at all queues at each that many steps. keep: how many of the last
-    steps to keep. patch(sim) may alter the simulated gort before the run (mutation
-    tests). Raises what main raises; SimFailure for a broken invariant.
-    """
-    with swapped() as sim:
-        platform = sim.runtime.gmp.load.__globals__
-        engine = platform["Engine"](strategy, maxsteps, keep)
-        crash(sim, engine, platform["Failure"])
-        checks = Invariants(sim, platform["Failure"], every)
-        engine.onpoint = checks.step
-        engine.onquiet = checks.quiet
-        if patch is not None:
-            patch(sim)
-        was = gc.isenabled()
-        gc.disable()
-        try:
-            value = engine.run(lambda: sim.run(main, *args, procs=procs))
-            after(sim, platform["Failure"])
-        except platform["Failure"] as exc:
-            raise SimFailure(f"{exc}{schedule(engine)}") from None
-        finally:
-            platform["files"].clear()
-            reset(sim)
-            if was:
-                gc.enable()
-        return Run(engine, value)
-
-
-def crash(sim: Any, engine: Any, failure: type[Exception]) -> None:
-    """The runtime's fatal errors fail the run; they do not end this process."""
-
-    class Exits:
-        @staticmethod
-        def _exit(code: int) -> None:
-            engine.fail(failure(f"the runtime died: {said[-1].strip()}"))
-
-    class Says:
-        stderr: Any = None
-
-        @staticmethod
-        def write(text: str) -> None:
-            said.append(text)
-
-        @staticmethod
-        def flush() -> None:
-            return
-
-    said: list[str] = [""]
-    Says.stderr = Says
-    sim.runtime.gmp.os = Exits
-    sim.runtime.gmp.sys = Says
-
-
-def after(sim: Any, failure: type[Exception]) -> None:
-    """Shutdown leaves nothing."""
-    left = [gp.goid for shard in sim.runtime.gmp.sched.shards for gp in chain(shard.head)]
-    if left:
-        raise failure(f"goroutines {left} are still listed after the run")
-
-
-def chain(gp: Any) -> Iterable[Any]:
-    while gp is not None:
-        yield gp
-        gp = gp.allnext
-
-
-def reset(sim: Any) -> None:
-    """The next run finds nothing of one that was cut off."""
-    sched = sim.runtime.gmp.sched
-    sched.up.v = 0
-    sched.booted.v = 0
-    for name in ("lock", "worldsema"):
-        m = getattr(sched, name)
-        m.holder = None
-        m.waiters.clear()
-    for shard in sched.shards:
-        shard.lock.holder = None
-        shard.clear()
-    sim.runtime.park.waiters.clear()
-
-
-def schedule(engine: Any) -> str:
-    """The end of the schedule, for a message."""
-    if not engine.trace:
-        return ""
-    names = {t.id: t.name for t in engine.threads}
-    lines = [f"  {ns / 1e9:.9f} {names[id]:12} {what}" for ns, id, what in engine.trace[-40:]]
-    return "\nthe schedule's end:\n" + "\n".join(lines)
+def strategy_of(seed: int, jitter: float = 0.0) -> RandomWalk | PCT:
+    """The strategy that run_sim, sweep and replay have for a seed: even ones walk at
+    random, more or less restlessly; odd ones are PCT's, of several depths and lengths."""
+    n = seed // 2
+    if seed % 2 == 0:
+        return RandomWalk(seed, stay=(0.0, 0.5, 0.9)[n % 3], jitter=jitter)
+    return PCT(seed, depth=2 + n % 3, length=(200, 1000, 4000)[n // 3 % 3], jitter=jitter)
 
 
 def run_sim(
@@ -178,14 +74,8 @@ def run_sim(
     time moves only when everyone waits. Raises what main raises; SimFailure when
     the runtime itself does what it must not, or no end comes in maxsteps.
     """
-    return simulate(
-        main,
-        *args,
-        strategy=RandomWalk(seed, jitter=jitter),
-        procs=procs,
-        maxsteps=maxsteps,
-        keep=60,
-    ).value
+    strategy = strategy_of(seed, jitter)
+    return simulate(main, *args, strategy=strategy, procs=procs, maxsteps=maxsteps).value
 
 
 def sweep(
@@ -199,32 +89,58 @@ def sweep(
     """Run main(*args) under many seeds, half of them by random walk, half by PCT.
 
     Raises SimFailure at the first that fails, with its seed, what it raised and the
-    end of its schedule; run_sim or replay with that seed shows it again.
+    end of its schedule; replay with that seed shows all of it.
     """
-    for seed in range(seeds) if isinstance(seeds, int) else seeds:
-        try:
-            simulate(
-                main,
-                *args,
-                strategy=strategy_of(seed, jitter),
-                procs=procs,
-                maxsteps=maxsteps,
-                keep=60,
-            )
-        except BaseException as exc:
-            if isinstance(exc, KeyboardInterrupt):
-                raise
-            raise SimFailure(
-                f"seed {seed} fails: {type(exc).__name__}: {exc}\n"
-                f"again: sweep({main.__name__}, seeds=[{seed}], procs={procs}, jitter={jitter})"
-            ) from exc
+    last: list[Run] = []
+    with swapped():
+        for seed in range(seeds) if isinstance(seeds, int) else seeds:
+            last.clear()
+            try:
+                simulate(
+                    main,
+                    *args,
+                    strategy=strategy_of(seed, jitter),
+                    procs=procs,
+                    maxsteps=maxsteps,
+                    keep=60,
+                    begin=last.append,
+                )
+            except BaseException as exc:
+                if isinstance(exc, KeyboardInterrupt) or not last:
+                    raise
+                raise SimFailure(
+                    f"seed {seed} fails: {type(exc).__name__}: {exc}\n"
+                    f"the schedule's end:\n{last[0].schedule()}\n"
+                    f"all of it: gort.testing.replay({main.__name__}, seed={seed}, "
+                    f"procs={procs}, jitter={jitter})"
+                ) from exc
 
 
-def strategy_of(seed: int, jitter: float = 0.0) -> Any:
-    """sweep's choice for a seed: even ones walk at random, odd ones are PCT's."""
-    if seed % 2 == 0:
-        return RandomWalk(seed, stay=(seed // 2 % 3) * 0.4, jitter=jitter)
-    return PCT(seed, depth=2 + seed // 2 % 3, jitter=jitter)
+def replay(
+    main: Callable[..., Any],
+    *args: Any,
+    seed: int,
+    procs: int = 2,
+    jitter: float = 0.0,
+    maxsteps: int = 1_000_000,
+) -> Any:
+    """run_sim, which prints every step: virtual seconds, thread, goroutine, operation,
+    the function and line of the runtime (or of the program) that it stands in."""
+    last: list[Run] = []
+    try:
+        return simulate(
+            main,
+            *args,
+            strategy=strategy_of(seed, jitter),
+            procs=procs,
+            maxsteps=maxsteps,
+            keep=maxsteps,
+            detail=True,
+            begin=last.append,
+        ).value
+    finally:
+        for run in last:
+            print(run.schedule(maxsteps))
 
 
 def search(
@@ -234,22 +150,12 @@ def search(
     there were, and whether those were all (False: `limit` came first)."""
     paths = Exhaustive(bound, limit)
     n = 0
-    for path in paths:
-        n += 1
-        try:
-            simulate(main, *args, strategy=path, procs=procs, keep=60)
-        except Exception as exc:
-            choices = [c for c, _, _ in path.taken]
-            raise SimFailure(f"schedule {n} fails ({exc}); its choices: {choices}") from exc
+    with swapped():
+        for path in paths:
+            n += 1
+            try:
+                simulate(main, *args, strategy=path, procs=procs)
+            except Exception as exc:
+                choices = [c for c, _, _ in path.taken]
+                raise SimFailure(f"schedule {n} fails ({exc}); its choices: {choices}") from exc
     return n, paths.complete
-
-
-def work(seconds: float) -> None:
-    """Compute for that many virtual seconds: the goroutine's thread is busy, as in a
-    loop without an await. Outside a simulation it does nothing."""
-    import time
-
-    from .._pure import simulated
-
-    if simulated().runtime.gmp.load.__globals__["current"]() is not None:
-        time.sleep(seconds)

@@ -47,13 +47,21 @@ def replace(pairs: dict[int, tuple[Any, Any]]) -> list[tuple[dict[str, Any], str
     return undo
 
 
+_depth = 0
+
+
 @contextmanager
 def swapped() -> Iterator[types.ModuleType]:
     """While it lasts, gort's public names mean the simulated ones, in every module's
     globals, and time.sleep, monotonic, time and perf_counter go by the virtual clock
     on virtual threads. As freezegun does it. Names bound otherwise (closures, default
     arguments, attributes of objects) keep their meaning."""
+    global _depth
     sim = _pure.simulated()
+    if _depth > 0:
+        yield sim
+        return
+    _depth += 1
     undo = replace(twins())
     saved = {name: getattr(time, name) for name in _CLOCKS}
     for name, unit in _CLOCKS.items():
@@ -63,6 +71,7 @@ def swapped() -> Iterator[types.ModuleType]:
     try:
         yield sim
     finally:
+        _depth -= 1
         for name, fn in saved.items():
             setattr(time, name, fn)
         for space, key, value in undo:

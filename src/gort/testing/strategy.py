@@ -25,6 +25,7 @@ class RandomWalk:
         self.rng = random.Random(seed)
         self.stay = stay
         self.jitter = jitter
+        self.naps = 0.5
 
     def pick(self, ready: list[Any], current: Any) -> Any:
         rng = self.rng
@@ -34,6 +35,12 @@ class RandomWalk:
 
     def yielded(self, t: Any) -> None:
         """Nothing to do: no thread has priority."""
+
+
+FAIR = 3000
+"""After so many steps in a row PCT's first thread loses its priority, and every so many
+the one that has waited longest gets it: threads that wait actively for another, as a
+loop over gosched does, must not keep it out for ever."""
 
 
 class PCT:
@@ -47,16 +54,33 @@ class PCT:
     def __init__(self, seed: int, depth: int = 3, length: int = 2000, jitter: float = 0.0) -> None:
         self.rng = random.Random(seed)
         self.jitter = jitter
+        self.naps = 0.5
         self.priority: dict[int, float] = {}
         self.lowest = 0.0
         self.step = 0
+        self.highest = 2.0
+        self.ran: dict[int, int] = {}
+        self.last = -1
+        self.alone = 0
         self.changes = {self.rng.randrange(length) for _ in range(depth - 1)}
 
     def pick(self, ready: list[Any], current: Any) -> Any:
         self.step += 1
-        if current is not None and self.step in self.changes:
-            self.yielded(current)
+        if current is not None:
+            self.ran[current.id] = self.step
+            self.alone = self.alone + 1 if current.id == self.last else 0
+            self.last = current.id
+            if self.step in self.changes or self.alone > FAIR:
+                self.alone = 0
+                self.yielded(current)
+        if self.step % FAIR == 0:
+            starved = min(ready, key=self.waited)
+            self.highest += 1
+            self.priority[starved.id] = self.highest
         return max(ready, key=self.of)
+
+    def waited(self, t: Any) -> int:
+        return self.ran.get(t.id, 0)
 
     def of(self, t: Any) -> float:
         p = self.priority.get(t.id)
@@ -76,6 +100,7 @@ class Path:
     def __init__(self, prefix: tuple[int, ...], bound: int) -> None:
         self.rng = random.Random(0)
         self.jitter = 0.0
+        self.naps = 0.0
         self.prefix = prefix
         self.bound = bound
         self.preemptions = 0

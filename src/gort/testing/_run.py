@@ -1,0 +1,188 @@
+"""One simulated run: the engine, the checks, and what keeps runs apart."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ._swap import swapped
+from .check import Invariants, Status
+
+
+class SimFailure(AssertionError):
+    """A simulated run failed; the text says how, and shows the schedule's end."""
+
+
+class Ordered:
+    """A set in the order of insertion: what a set of objects yields first depends on
+    their addresses, which no seed can say."""
+
+    def __init__(self) -> None:
+        self.items: dict[Any, None] = {}
+
+    def add(self, item: Any) -> None:
+        self.items[item] = None
+
+    def discard(self, item: Any) -> None:
+        self.items.pop(item, None)
+
+    def clear(self) -> None:
+        self.items.clear()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Run:
+    """What a simulated run was: its value, how many steps, its digest (equal for equal
+    schedules), the virtual seconds that it took, and its last steps."""
+
+    __slots__ = ("engine", "value")
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.value: Any = None
+
+    @property
+    def steps(self) -> int:
+        return int(self.engine.steps)
+
+    @property
+    def digest(self) -> int:
+        return int(self.engine.digest)
+
+    @property
+    def seconds(self) -> float:
+        return float((self.engine.clock - 1_000_000_000) / 1e9)
+
+    def schedule(self, last: int = 40) -> str:
+        """The last steps of it, a line each: virtual seconds, thread, operation."""
+        names = {t.id: t.name for t in self.engine.threads}
+        trace = self.engine.trace[-last:]
+        return "\n".join(f"  {ns / 1e9:.9f} {names[id]:12} {what}" for ns, id, what in trace)
+
+
+def simulate(
+    main: Callable[..., Any],
+    *args: Any,
+    strategy: Any,
+    procs: int = 2,
+    maxsteps: int = 1_000_000,
+    every: int = 8,
+    keep: int = 0,
+    detail: bool = False,
+    begin: Callable[[Run], None] | None = None,
+) -> Run:
+    """Run main(*args) once under `strategy`, with the invariants checked.
+
+    every: look at all queues at each that many steps. keep: how many of the last
+    steps to keep; detail: with the line of each and its goroutine. begin is given
+    the Run before it starts. Raises what main raises; SimFailure for a broken
+    invariant.
+    """
+    with swapped() as sim:
+        platform = sim.runtime.gmp.load.__globals__
+        if platform["_engine"] is not None:
+            raise RuntimeError("a simulation is under way already: one at a time in a process")
+        failure = platform["Failure"]
+        engine = platform["Engine"](strategy, maxsteps, keep)
+        engine.detail = detail
+        run = Run(engine)
+        if begin is not None:
+            begin(run)
+        checks = Invariants(sim, failure, every)
+        engine.onpoint = checks.step
+        engine.onquiet = checks.quiet
+        engine.durable = lambda: durable(sim, engine)
+        prepare(sim, engine, failure)
+        was = gc.isenabled()
+        gc.disable()
+        try:
+            run.value = engine.run(lambda: sim.run(main, *args, procs=procs))
+            checks.after()
+        except failure as exc:
+            raise SimFailure(str(exc)) from None
+        finally:
+            engine.onpoint = engine.onquiet = None
+            platform["files"].clear()
+            platform["pollers"].clear()
+            reset(sim)
+            if was:
+                gc.enable()
+        return run
+
+
+def prepare(sim: Any, engine: Any, failure: type[Exception]) -> None:
+    """Fatal errors fail the run and do not end this process; sets have an order; a
+    goroutine's status word looks at its changes."""
+    gmp = sim.runtime.gmp
+
+    def fail(text: str) -> None:
+        engine.fail(failure(text))
+
+    def dying(msg: str, runtime: bool) -> None:
+        fail(f"the runtime died: {msg.splitlines()[0]}")
+
+    gmp.sched.dying = dying
+    gmp.G.__init__ = watched(gmp.G.__init__, lambda: Status(fail))
+    sim.runtime.boot.set = Ordered
+    if isinstance(sim.runtime.park.waiters, set):
+        sim.runtime.park.waiters = sim.runtime.syscall.waiters = Ordered()
+
+
+def watched(init: Any, status: Callable[[], Status]) -> Any:
+    init = getattr(init, "plain", init)
+
+    def __init__(self: Any) -> None:
+        init(self)
+        self.status_ = status()
+
+    __init__.plain = init  # type: ignore[attr-defined]
+    return __init__
+
+
+def durable(sim: Any, engine: Any) -> bool:
+    """Whether every goroutine waits for something that others do, or for time."""
+    inwait = {id(op.tw.g) for op in sim.runtime.park.waiters if op.tw is not None}
+    for shard in sim.runtime.gmp.sched.shards:
+        gp = shard.head
+        while gp is not None:
+            if gp.status_.v != 4 and id(gp) not in inwait:
+                return False
+            gp = gp.allnext
+    return not any(t.foreign for t in engine.sleeping)
+
+
+def reset(sim: Any) -> None:
+    """The next run finds nothing of one that was cut off."""
+    boot = getattr(sim.runtime.boot, "_boot", None)
+    if boot is not None and boot.locked():
+        boot.release()
+    sched = sim.runtime.gmp.sched
+    for name in ("up", "booted"):
+        if hasattr(sched, name):
+            getattr(sched, name).v = 0
+    locks = [sched.lock, sched.worldsema, sim.runtime.netpoll.np.lock]
+    for m in locks + [shard.lock for shard in sched.shards]:
+        m.holder = None
+        m.waiters.clear()
+    for shard in sched.shards:
+        gp = shard.head
+        while gp is not None:
+            unstarted(gp.coro)
+            gp = gp.allnext
+        shard.clear()
+    sched.threadwaiters.v = 0
+    sched.maing = sched.m0 = sched.fatal = None
+    sim.runtime.park.waiters.clear()
+
+
+def unstarted(coro: Any) -> None:
+    """One that never ran is closed: it has nothing to clean up, but would warn."""
+    if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+        coro.close()

@@ -1,0 +1,439 @@
+"""Classic faults, put back into the simulated runtime one at a time; the simulator
+must catch each.
+
+    python tests/sim/mutations.py [--seeds N] [--jobs N] [--write] [NAME ...]
+
+prints how many runs it took to catch each, from seed 0 on and over its cases in turn,
+and exits 1 when one was not caught; with --write it notes the seeds in caught.txt,
+for the tests. A fault is a replacement in a function's source; one whose text is not
+there any more fails loudly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import inspect
+import multiprocessing
+import os
+import sys
+import textwrap
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+if __name__ == "__main__":
+    os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
+
+from runner import CASES, runcase
+
+from gort import _pure
+from gort.testing._swap import swapped
+
+
+@dataclass(frozen=True)
+class Mutation:
+    fault: str
+    where: str
+    """module.function, or module.Class.method, under gort.runtime"""
+    old: str
+    new: str
+    cases: tuple[str, ...]
+    more: tuple[tuple[str, str, str], ...] = ()
+    """Further replacements: where, old, new."""
+
+
+MUTATIONS = {
+    "norecheck": Mutation(
+        "no second look at the queues after nmspinning was dropped",
+        "proc.giveup",
+        "idle = checkrunqs()",
+        "idle = None",
+        ("every_idle_p_finds_work", "wake_then_compute", "idle_ps_take_new_work"),
+    ),
+    "needspinning": Mutation(
+        "needspinning is not left where work was found and no P",
+        "machine.pidlegetspinning",
+        "store(sched.needspinning, 1)",
+        "pass",
+        ("timers_wake_two", "threads_start_two_at_once", "every_idle_p_finds_work"),
+    ),
+    "notoken": Mutation(
+        "goready makes a goroutine runnable before it has parked, without a token",
+        "park.goready",
+        """            if cas(gp.status_, Gparking, Gparkready):
+                return  # step 2: its M runs it again
+""",
+        """            if cas(gp.status_, Gparking, Grunnable):
+                break
+""",
+        ("pingpong", "many_to_many"),
+    ),
+    "stealnocas": Mutation(
+        "a thief advances the victim's head with a store",
+        "runq.runqgrab",
+        "if cas(victim.runqhead, h, h + n):",
+        "store_rel(victim.runqhead, h + n)\n        if True:",
+        ("ring_overflows", "tree", "fan_out"),
+    ),
+    "runnexttwice": Mutation(
+        "a thief reads runnext and clears it in two steps",
+        "runq.runqgrab",
+        "gp = slotswap(victim.runnext, None)",
+        "gp = victim.runnext.v\n            slotswap(victim.runnext, None)",
+        ("wake_then_compute", "idle_ps_take_new_work", "tree"),
+    ),
+    "timersteal": Mutation(
+        "a thief does not run the timers of the P that it robs",
+        "proc.stealwork",
+        "if last and load(p2.minwhen) != 0:",
+        "if False:",
+        ("timers_of_a_busy_p_are_stolen",),
+    ),
+    "handoffpoller": Mutation(
+        "handoffp idles the last P although nobody polls",
+        "machine.handoffp",
+        "if load(sched.npidle) == load(sched.nprocs) - 1 and load(sched.lastpoll) != 0:",
+        "if False:",
+        ("the_last_p_polls", "files_from_outside"),
+    ),
+    "selectnocas": Mutation(
+        "a waiting select is won with a store",
+        "chan.winsudog",
+        """    if not cas(sel.won, WPENDING, WREADY):
+        return False
+""",
+        "    store(sel.won, WREADY)\n",
+        ("select_exactly_one", "select_from_two", "select_against_select"),
+    ),
+    "closesend": Mutation(
+        "close marks the channel after it has let the lock go",
+        "chan.closechan",
+        """    c.closed = True
+    while True:
+        sg = c.recvq()
+        if sg is None:
+            sg = c.sendq()
+        if sg is None:
+            break
+        sg.ok = False
+        woken.append(sg)
+    unlock(c.lock)
+""",
+        """    while True:
+        sg = c.recvq()
+        if sg is None:
+            sg = c.sendq()
+        if sg is None:
+            break
+        sg.ok = False
+        woken.append(sg)
+    unlock(c.lock)
+    load(sched.up)
+    c.closed = True
+""",
+        ("close_wakes_receivers", "close_races_send"),
+    ),
+    "retakenoclaim": Mutation(
+        "sysmon takes a P with a store",
+        "sysmon.retake",
+        "if cas(pp.status, s, Pidle):",
+        "store(pp.status, Pidle)\n        if True:",
+        ("syscalls_return_to_busy_ps", "syscalls", "hogs_share"),
+    ),
+    "resizelost": Mutation(
+        "procresize forgets the runnext of a P that dies",
+        "world.destroy",
+        "gp = slotswap(pp.runnext, None)",
+        "gp = None",
+        ("resize_full_queues",),
+    ),
+    "resizetimers": Mutation(
+        "procresize forgets the timers of a P that dies",
+        "world.destroy",
+        "movetimers(pp, sched.allp[0])",
+        "pass",
+        ("resize_with_timers",),
+    ),
+    "resizeunlocked": Mutation(
+        "procresize moves timers without their locks (found here)",
+        "timers.movetimers",
+        "    lock(dead.timerlock)\n    lock(to.timerlock)\n",
+        "",
+        ("resize_while_timers_start", "resize_with_timers"),
+        (("timers.movetimers", "    unlock(to.timerlock)\n    unlock(dead.timerlock)\n", ""),),
+    ),
+    "handoffspinning": Mutation(
+        "handoffp idles its P although needspinning asks for one (found here)",
+        "machine.handoffp",
+        "if load(sched.needspinning) != 0:",
+        "if False:",
+        ("chaos", "locked", "locked_in_calls"),
+    ),
+    "tickclock": Mutation(
+        "tick reads the clock twice to check its period (found here)",
+        "ticks.periodof",
+        "if s <= 0:",
+        "if deadline(s) - nanotime() <= 0:",
+        ("after_and_tick",),
+    ),
+    "exitsyscall": Mutation(
+        "a goroutine that comes out of a call without a P is queued nowhere",
+        "proc.goschedimpl",
+        "    globrunqput(gp)\n",
+        "    if action != ALOSTP:\n        globrunqput(gp)\n",
+        ("syscalls_return_to_busy_ps", "syscalls"),
+    ),
+    "exitsyscallstore": Mutation(
+        "exitsyscall takes its old P back without looking who has it",
+        "syscall.exitsyscall",
+        "if pp is not None and cas(pp.status, mp.sysword, mp.userword):",
+        "if pp is not None:\n        pp.status.v = mp.userword",
+        ("syscalls_return_to_busy_ps", "syscalls"),
+    ),
+    "parkcancel": Mutation(
+        "parkdone does not look for a cancel that came while it parked",
+        "park.parkdone",
+        "if load(gp.cancelreq) != 0:",
+        "if False:",
+        ("cancelled_sleepers", "cancel_races_ready", "select_cancelled_takes_nothing"),
+    ),
+    "wakenetpoller": Mutation(
+        "a new first timer wakes nobody",
+        "timers.addtimer",
+        "        wakenetpoller(when)\n",
+        "        pass\n",
+        ("timers_of_who_computes_on", "earlier_timers_break_the_poll"),
+    ),
+    "onelook": Mutation(
+        "a deadlock is reported without a second look",
+        "sysmon.alldead",
+        "return not foreignthreads() and allidle()",
+        "return not foreignthreads()",
+        ("no_deadlock_while_a_thread_lives", "threads_start_goroutines", "foreign_threads_send"),
+    ),
+    "nowakep": Mutation(
+        "who makes a goroutine runnable wakes nobody",
+        "park.ready",
+        "    wakep(pp)\n",
+        "",
+        ("idle_ps_take_new_work", "wake_then_compute"),
+    ),
+    "lastspinner": Mutation(
+        "the last spinner that finds work starts no other",
+        "proc.resetspinning",
+        "    wakep(mp.p)\n",
+        "",
+        ("every_idle_p_finds_work", "fan_out"),
+    ),
+    "spinninglost": Mutation(
+        "an M that is started does not take its starter's count of nmspinning over",
+        "machine.startm",
+        "    mp.spinning = spinning\n",
+        "",
+        ("idle_ps_take_new_work", "fan_out"),
+    ),
+    "aba": Mutation(
+        "a P's word does not say whose it is",
+        "gmp.M.__init__",
+        """        self.userword = Puser | id << PMSHIFT
+        self.runword = Prunning | id << PMSHIFT
+        self.sysword = Psyscall | id << PMSHIFT
+""",
+        """        self.userword = Puser
+        self.runword = Prunning
+        self.sysword = Psyscall
+""",
+        ("syscalls_return_to_busy_ps", "hogs_share"),
+    ),
+    "overlooked": Mutation(
+        "the second look leaves out a P that is in the hands of an M (found here)",
+        "proc.checkrunqs",
+        "        if not runqempty(p2):\n",
+        "        if load(p2.status) & 0xFF != 0 and not runqempty(p2):\n",
+        ("locked_in_calls", "syscalls"),
+        (
+            (
+                "proc.stealwork",
+                "gp = runqsteal(pp, p2, last)",
+                "gp = runqsteal(pp, p2, last) if load(p2.status) & 0xFF != 0 else None",
+            ),
+        ),
+    ),
+    "otherp": Mutation(
+        "a goroutine that goes on at once goes on with the P of before (found here)",
+        "proc.execute",
+        """    gp.m = mp
+    while True:
+        pp = mp.p  # another one than before, where the op that parked lost its P
+""",
+        """    gp.m = mp
+    pp = mp.p
+    while True:
+""",
+        ("deadlock_after_work", "hogs_share"),
+    ),
+    "m0ends": Mutation(
+        "a locked goroutine takes the thread that called run along (found here)",
+        "machine.lockedexit",
+        "if mp is not sched.m0:",
+        "if not mp.ism0:",
+        ("locked_to_the_end",),
+    ),
+    "stopnocas": Mutation(
+        "stop-the-world takes a P with a store",
+        "world.preempttake",
+        "if (st == Puser or st == Psyscall) and cas(pp.status, s, Pgcstop):",
+        "if st == Puser or st == Psyscall:\n        store(pp.status, Pgcstop)",
+        ("resize_from_everywhere", "resize", "resize_over_calls_and_hogs"),
+    ),
+    "joinlost": Mutation(
+        "a goroutine that ends takes its joiners before the lock",
+        "proc.goexit0",
+        """    lock(gp.lock)
+    gp.result = value
+    gp.outcome = code
+    store(gp.status_, Gdead)
+    joinq = gp.joinq
+    gp.joinq = None
+""",
+        """    joinq = gp.joinq
+    gp.joinq = None
+    lock(gp.lock)
+    gp.result = value
+    gp.outcome = code
+    store(gp.status_, Gdead)
+""",
+        ("fan_out", "joins", "tree"),
+    ),
+    "overflownocas": Mutation(
+        "a full ring is halved without a look at the thieves",
+        "runq.runqputslow",
+        """    if not cas(pp.runqhead, h, h + n):
+        return False  # thieves made room
+""",
+        "    pp.runqhead.v = h + n\n",
+        ("ring_overflows", "fan_out"),
+    ),
+    "threadcancel": Mutation(
+        "a cancel wakes a thread in gort.wait without winning its op",
+        "park.wakewaiter",
+        "cas(op.won, WPENDING, WCANCELLED)",
+        "True",
+        ("cancel_races_a_thread_that_waits", "cancel_a_thread_that_waits"),
+    ),
+}
+
+
+def resolve(where: str) -> tuple[Any, FunctionType]:
+    """The simulated module and the function."""
+    module_name, *names = where.split(".")
+    module: Any = getattr(_pure.simulated().runtime, module_name)
+    fn: Any = module
+    for name in names:
+        fn = inspect.getattr_static(fn, name) if isinstance(fn, type) else getattr(fn, name)
+    return module, fn
+
+
+def mutant(where: str, *pairs: tuple[str, str]) -> Any:
+    """The code of the function with the fault in it: each first text made the second."""
+    module, fn = resolve(where)
+    source = textwrap.dedent(inspect.getsource(fn))
+    for old, new in pairs:
+        if source.count(old) != 1:  # a method's text was dedented
+            old, new = ("".join(x[4:] for x in t.splitlines(True)) for t in (old, new))
+        if source.count(old) != 1:
+            raise AssertionError(f"{where} does not hold this text any more:\n{old}")
+        source = source.replace(old, new)
+    space: dict[str, Any] = {}
+    text = "from __future__ import annotations\n" + source
+    exec(compile(text, f"<{where}, mutated>", "exec"), vars(module), space)
+    return space[fn.__name__].__code__
+
+
+@contextmanager
+def applied(mutation: Mutation) -> Iterator[None]:
+    """With the fault in the simulated runtime, whoever imported the function."""
+    edits: dict[str, list[tuple[str, str]]] = {}
+    for where, old, new in ((mutation.where, mutation.old, mutation.new), *mutation.more):
+        edits.setdefault(where, []).append((old, new))
+    undo = []
+    try:
+        for where, pairs in edits.items():
+            _, fn = resolve(where)
+            undo.append((fn, fn.__code__))
+            fn.__code__ = mutant(where, *pairs)
+        yield
+    finally:
+        for fn, code in reversed(undo):
+            fn.__code__ = code
+
+
+def caught(name: str, seed: int) -> str:
+    """How the simulator fails with a case under a seed; empty when it does not."""
+    try:
+        runcase(CASES[name], seed)
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}".partition("\n")[0]
+    return ""
+
+
+KNOWN = Path(__file__).with_name("caught.txt")
+"""A line for each fault: its name, the case and the seed that showed it last. A change
+of the runtime shifts schedules, and may ask for other seeds."""
+
+
+def known() -> dict[str, tuple[str, int]]:
+    rows = [line.split() for line in KNOWN.read_text().splitlines()]
+    return {name: (case, int(seed)) for name, case, seed in rows}
+
+
+def search(name: str, seeds: int) -> tuple[str, int, str, int, str, float]:
+    """Run until it is caught: name, runs, case, seed, how, seconds."""
+    mutation = MUTATIONS[name]
+    warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of runs that were cut off
+    start = time.perf_counter()
+    runs = 0
+    with swapped(), applied(mutation):
+        for seed in range(seeds // len(mutation.cases)):
+            for case in mutation.cases:
+                runs += 1
+                how = caught(case, seed)
+                if how:
+                    return name, runs, case, seed, how, time.perf_counter() - start
+    return name, runs, "", -1, "NOT CAUGHT", time.perf_counter() - start
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10_000, help="runs at most for each")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--write", action="store_true", help="note what caught them")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    args = parser.parse_args()
+    names = args.names or list(MUTATIONS)
+    missed = 0
+    rows = known() if KNOWN.exists() else {}
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
+        found = pool.map(search, names, [args.seeds] * len(names))
+        for name, runs, case, seed, how, seconds in found:
+            missed += not case
+            if case:
+                rows[name] = case, seed
+            print(f"{name:16} {runs:6} runs {seconds:7.1f} s  {case} {seed}: {how}", flush=True)
+    if args.write:
+        lines = [f"{name} {rows[name][0]} {rows[name][1]}\n" for name in MUTATIONS if name in rows]
+        KNOWN.write_text("".join(lines))
+    print(f"{len(names) - missed} of {len(names)} faults caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
