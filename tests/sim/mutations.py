@@ -214,8 +214,8 @@ MUTATIONS = {
     "onelook": Mutation(
         "a deadlock is reported without a second look",
         "sysmon.alldead",
-        "return not foreignthreads() and allidle()",
-        "return not foreignthreads()",
+        "    return allidle()\n",
+        "    return True\n",
         ("no_deadlock_while_a_thread_lives", "threads_start_goroutines", "foreign_threads_send"),
     ),
     "nowakep": Mutation(
@@ -295,8 +295,9 @@ MUTATIONS = {
     ),
     "joinlost": Mutation(
         "a goroutine that ends takes its joiners before the lock",
-        "proc.goexit0",
+        "proc.publish",
         """    lock(gp.lock)
+    gp.scope = None
     gp.result = value
     gp.outcome = code
     store(gp.status_, Gdead)
@@ -306,6 +307,7 @@ MUTATIONS = {
         """    joinq = gp.joinq
     gp.joinq = None
     lock(gp.lock)
+    gp.scope = None
     gp.result = value
     gp.outcome = code
     store(gp.status_, Gdead)

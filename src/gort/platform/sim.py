@@ -372,6 +372,8 @@ class Engine:
             except BaseException as exc:
                 out.append((False, exc))
 
+        for x in lasting:
+            x.renew()
         _engine = self
         try:
             t = self.spawn(first, (), "gort-sim")
@@ -466,6 +468,17 @@ class mutex:
     def __init__(self) -> None:
         self.holder: Vthread | None = None
         self.waiters: list[Vthread] = []
+        if _engine is None:
+            lasting.append(self)
+
+    def renew(self) -> None:
+        self.holder = None
+        self.waiters.clear()
+
+
+lasting: list[mutex | note] = []
+"""Locks and notes that were made outside a run and outlast it: a run that was cut off
+may have left them held."""
 
 
 def lock(m: mutex) -> None:
@@ -499,6 +512,12 @@ class note:
     def __init__(self) -> None:
         self.key = 0
         self.sleeper: Vthread | None = None
+        if _engine is None:
+            lasting.append(self)
+
+    def renew(self) -> None:
+        self.key = 0
+        self.sleeper = None
 
 
 def noteclear(n: note) -> None:

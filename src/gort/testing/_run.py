@@ -180,6 +180,13 @@ def reset(sim: Any) -> None:
     sched.threadwaiters.v = 0
     sched.maing = sched.m0 = sched.fatal = None
     sim.runtime.park.waiters.clear()
+    # What the run left is dropped here, outside any run: a finalizer that ran inside the
+    # next one would shift its schedule.
+    sim.runtime.boot.resetall()
+    sim.runtime.netpoll.np.pds.clear()
+    sched.poller = None
+    sim.runtime.ticks.dropped.clear()
+    sim.runtime.proc.dropped.clear()
 
 
 def unstarted(coro: Any) -> None:
