@@ -372,8 +372,8 @@ class Engine:
             except BaseException as exc:
                 out.append((False, exc))
 
-        for x in lasting:
-            x.renew()
+        for one in lasting:
+            one.renew()
         _engine = self
         try:
             t = self.spawn(first, (), "gort-sim")

@@ -277,7 +277,7 @@ def withdraw(o: Op, tw: Threadwaiter) -> None:
     """Give up a wait that an exception ended."""
     if cas(o.won, WPENDING, WCANCELLED):
         tw.wake()
-    waiters.discard(o)
+    waiters.pop(o, None)
     o.tw = None
     if load(o.won) == WCANCELLED:
         o.unqueue()
