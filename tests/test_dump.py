@@ -299,8 +299,11 @@ def test_sigquit_gotraceback(tmp_path: Path, level: str, stacks: bool, code: int
         _, err = quit(p)
         assert p.returncode == code
     assert err.startswith("SIGQUIT: quit\n")
-    assert (len(HEADER.findall(err)) == 3) == stacks
+    users = [reason for _, reason in HEADER.findall(err) if reason not in SYSTEM]
+    assert (len(users) == 3) == stacks
 
+
+SYSTEM = ("GC worker (idle)", "cleanup wait")
 
 # GOTRACEBACK for panics and fatal errors under `gort run`.
 
@@ -407,7 +410,7 @@ def test_leaks(tmp_path: Path, procs: int) -> None:
     with program(tmp_path, LEAK.replace("N", "2"), *args, GODEBUG="leaks=1") as p:
         out, err = p.end()
         assert p.returncode == 0
-    assert out == "cancelled\n" * 2
+    assert out.replace("\n", "") == "cancelled" * 2  # two threads print at once
     assert err.startswith("gort: main returned and 2 goroutines are still there\n\ngoroutine ")
     heads = HEADER.findall(err)
     assert [reason for _, reason in heads] == ["chan receive"] * 2
