@@ -490,7 +490,8 @@ gort_getm_(void)
  * 3.11 sends through am_send; 3.12 and later call tp_iternext and read the
  * value from StopIteration. One instance a thread is kept and refilled, as
  * long as nobody else holds it. Its value lives until the thread's next op. */
-static __thread PyObject *gort_kept;
+static __thread PyObject *gort_kept;   /* native.pyx's is the thread's; the others' are unused */
+static __thread PyObject **gort_keptp; /* where that is; NULL outside the runtime */
 
 /* The head of every op. */
 struct gort_awaitable {
@@ -515,15 +516,16 @@ gort_step(PyObject *o, PyObject **value)
 static inline void
 gort_kept_clear(void)
 {
-    if (gort_kept)
-        Py_CLEAR(((PyStopIterationObject *)gort_kept)->value);
+    if (gort_keptp && *gort_keptp)
+        Py_CLEAR(((PyStopIterationObject *)*gort_keptp)->value);
 }
 
 static inline void
 gort_stop_iteration(PyObject *value)
 {
 #if PY_VERSION_HEX >= 0x030C0000
-    PyStopIterationObject *kept = (PyStopIterationObject *)gort_kept;
+    PyStopIterationObject *kept =
+        gort_keptp ? (PyStopIterationObject *)*gort_keptp : NULL;
     if (kept && Py_REFCNT(kept) == 1) {
         PyObject *old = kept->value;
         kept->value = value;
@@ -536,7 +538,8 @@ gort_stop_iteration(PyObject *value)
     PyObject *exc = PyObject_CallNoArgs(PyExc_StopIteration);
     if (exc) {
         Py_SETREF(((PyStopIterationObject *)exc)->value, Py_NewRef(value));
-        Py_XSETREF(gort_kept, Py_NewRef(exc));
+        if (gort_keptp)
+            Py_XSETREF(*gort_keptp, Py_NewRef(exc));
         PyErr_SetRaisedException(exc);
     }
     Py_DECREF(value);
@@ -695,9 +698,10 @@ gort_pool_put(PyObject *o)
 
 /* setm in this module; with drop the thread leaves the runtime for good. */
 static void __attribute__((unused))
-gort_bind(PyObject *mp, int drop)
+gort_bind(PyObject *mp, PyObject **kept, int drop)
 {
     gort_curm = mp;
+    gort_keptp = kept;
     while (drop && gort_pool) {
         PyObject *o = gort_pool;
         gort_pool = ((struct gort_awaitable *)o)->link;

@@ -72,9 +72,9 @@ cdef extern from "native.h":
     ctypedef void (*resetfn "gort_resetfn")(PyObject* op) noexcept
     void gort_install_slots(object cls) noexcept
     void gort_poolops_(object cls, resetfn reset) noexcept
-    void gort_bind(PyObject* mp, int drop) noexcept
+    void gort_bind(PyObject* mp, PyObject** kept, int drop) noexcept
 
-ctypedef void (*bindfn)(PyObject* mp, int drop) noexcept
+ctypedef void (*bindfn)(PyObject* mp, PyObject** kept, int drop) noexcept
 cdef void onsetm(bindfn bind) noexcept
 
 cdef inline void install_slots(type cls) noexcept:

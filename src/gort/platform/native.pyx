@@ -16,6 +16,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 cdef extern from "native.h":
     object gort_getm_()
     PyObject* gort_curm
+    PyObject* gort_kept
     object gort_fetch_exception()
     int gort_epoll_wait(int epfd, events* evs, int64_t ns) noexcept
     int gort_epoll_ctl(int epfd, int op, int fd, uint32_t mask) noexcept
@@ -98,16 +99,18 @@ cdef void setm(object mp) noexcept:
     cdef int i
     gort_curm = NULL if mp is None else <PyObject*>mp
     for i in range(nbinds):
-        binds[i](gort_curm, 0)
+        binds[i](gort_curm, &gort_kept, 0)
 
 
 cdef void opdrop() noexcept:
     """This thread leaves the runtime: free what it keeps for ops to come."""
-    global gort_curm
+    global gort_curm, gort_kept
     cdef int i
     gort_curm = NULL
     for i in range(nbinds):
-        binds[i](NULL, 1)
+        binds[i](NULL, NULL, 1)
+    Py_XDECREF(gort_kept)
+    gort_kept = NULL
 
 
 cdef uint32_t cheaprand() noexcept nogil:
