@@ -273,12 +273,16 @@ def alldead() -> bool:
     if not allidle():
         return False
     if load(sched.siglisten) != 0:
-        store(sched.deadcheck, 0)  # a signal may wake a goroutine; stop() asks again
-        return False
-    if checktimersnop() != 0 or load(sched.netpollwaiters) > 0:
-        # Work for the poller, and nobody polls: the last M left in a race.
-        startm(None, False, False)
+        # A signal may wake a goroutine; stop() asks again, and is seen by the second look.
         store(sched.deadcheck, 0)
+        if load(sched.siglisten) != 0:
+            return False
+        store(sched.deadcheck, 1)
+    if checktimersnop() != 0 or load(sched.netpollwaiters) > 0:
+        # Work for the poller, and nobody polls: the last M left in a race. The M that
+        # starts here may ask anew.
+        store(sched.deadcheck, 0)
+        startm(None, False, False)
         return False
     if foreignthreads():
         return False
@@ -316,9 +320,9 @@ def allidle() -> bool:
         and load(sched.runqsize) == 0
         and load(sched.npidle) == load(sched.nprocs)
     )
-    unlock(sched.lock)
     if run > 0:
-        store(sched.deadcheck, 0)
+        store(sched.deadcheck, 0)  # under the lock, as checkdead: it would erase its request
+    unlock(sched.lock)
     return idle
 
 
