@@ -627,8 +627,6 @@ def test_ctrl_c_passes_a_shield() -> None:
 
         gort.run(main)
     """
-    if PURE:
-        pytest.skip("uncompiled, a Ctrl-C is lost once in a hundred runs (docs/design.md)")
     src = str(Path(gort.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],

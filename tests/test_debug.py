@@ -92,6 +92,42 @@ def test_schedtrace_alone_is_one_line(tmp_path: Path) -> None:
         assert p.end()[1] == ""  # Go prints nothing without schedtrace
 
 
+@pytest.mark.parametrize("stderr", ["None", "closed", "Broken()"])
+def test_trace_without_a_stderr(tmp_path: Path, stderr: str) -> None:
+    code = f"""
+import gort, sys
+class Broken:
+    def write(self, text): told.append(text); raise KeyError('no')
+told = []
+closed = open('{os.devnull}', 'w')
+closed.close()
+async def main():
+    sys.stderr = {stderr}
+    await gort.sleep(0.05)
+    sys.stderr = sys.__stderr__
+    print('over')
+gort.run(main)
+"""
+    with program(tmp_path, code, cli=False, GODEBUG="schedtrace=5") as p:
+        out, _ = p.end()
+    assert (out, p.returncode) == ("over\n", 0)
+
+
+def test_an_exception_in_sysmon_is_fatal(tmp_path: Path) -> None:
+    code = """
+import gort, gort.runtime.sysmon as sysmon
+def watchgil(): raise LookupError('sysmon is broken')
+sysmon.watchgil = watchgil
+async def main(): await gort.sleep(3600)
+gort.run(main)
+"""
+    with program(tmp_path, code, cli=False) as p:
+        _, err = p.end()
+    assert p.returncode == 2
+    assert "fatal error: a thread of the runtime ended by LookupError" in err
+    assert "goroutine 1 [" in err
+
+
 # blocktrace.
 
 BLOCK = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -320,6 +321,28 @@ def test_panic_when_handle_is_dropped_later(procs: int) -> None:
         await gort.sleep(3600)
 
     with pytest.raises(Boom, match="later"):
+        gort.run(main, procs=procs)
+
+
+def test_panic_when_another_thread_drops_the_handle(procs: int) -> None:
+    """Without a GIL the record is its maker's to free, whose thread may sleep by then."""
+
+    async def bad() -> None:
+        raise Boom("elsewhere")
+
+    async def main() -> None:
+        made = threading.get_ident()
+        g = gort.go(bad)
+        while not g.done():
+            await gort.gosched()
+        while threading.get_ident() == made:
+            blocked = gort.go(time.sleep, 0.03)  # its P goes to another thread
+            while not blocked.done():
+                await gort.gosched()
+        del g
+        await gort.sleep(3600)
+
+    with pytest.raises(Boom, match="elsewhere"):
         gort.run(main, procs=procs)
 
 

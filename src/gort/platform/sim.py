@@ -665,7 +665,8 @@ class Poller:
             return None
         if ns != 0 and not self.broken and not self.some():
             self.sleeper = e.running
-            e.block(None if ns < 0 else e.clock + ns)
+            # No wait in a kernel is shorter than a microsecond.
+            e.block(None if ns < 0 else e.clock + max(ns, 1000))
             self.sleeper = None
         if ns != 0:
             self.broken = False
@@ -703,13 +704,6 @@ def mark(fd: int, mask: int) -> None:
     for p in pollers:
         if p.armed.get(fd, 0) & mask and p.sleeper is not None and e is not None:
             e.wake(p.sleeper)
-
-
-def closefile(fd: int) -> None:
-    """The virtual file is gone; epoll forgets it without a word."""
-    files.pop(fd, None)
-    for p in pollers:
-        p.armed.pop(fd, None)
 
 
 def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> Vthread:

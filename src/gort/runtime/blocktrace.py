@@ -11,7 +11,7 @@ import sys
 
 import cython
 
-from .gmp import G, M
+from .gmp import G, M, printerr
 from .traceback import framelines
 
 if not cython.compiled:
@@ -88,23 +88,21 @@ def running(mp: M) -> G | None:
 def report(gp: G, mp: M, insyscall: bool, now: int, ns: int) -> None:
     frames = sys._current_frames()
     how = "syscall" if insyscall else "running"
-    sys.stderr.write(
+    printerr(
         f"BLOCKED {elapsed(now)}ms: goroutine {gp.goid} [{how}] "
         f"has kept thread gort-m{mp.id} for {ns // 1_000_000}ms\n"
         f"{framelines(stackof(gp, frames, False))}{createdby(gp)}\n"
     )
-    sys.stderr.flush()
 
 
 def ended(stay: Stay | None, now: int) -> None:
     """Say how long a named stay lasted, now that it is over."""
     if stay is None or stay.goid == 0:
         return
-    sys.stderr.write(
+    printerr(
         f"BLOCKED {elapsed(now)}ms: goroutine {stay.goid} is back "
         f"after {(now - stay.since) // 1_000_000}ms\n"
     )
-    sys.stderr.flush()
 
 
 def elapsed(now: int) -> int:

@@ -18,7 +18,7 @@ from .dump import leakreport, tracebackothers
 from .exithook import openhooks
 from .gcwork import gcenable, gcrestore, gcstats
 from .gil import gilcheck
-from .gmp import G, M, P
+from .gmp import G, M, P, lostthread
 from .inittask import inorder
 from .park import Cancelled, wakewaiters
 from .proc import checkmain
@@ -222,7 +222,10 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
 
 
 def monitor_main(_: None) -> None:
-    sysmon()
+    try:
+        sysmon()
+    except Exception as exc:
+        lostthread(exc)
 
 
 def outcome(gp: G) -> Any:

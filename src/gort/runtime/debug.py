@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import cython
 
-from .gmp import WAITREASONS, G, M, P
+from .gmp import WAITREASONS, G, M, P, printerr
 
 if not cython.compiled:
     from ..platform import load, lock, nanotime, unlock
@@ -70,8 +69,7 @@ def schedtrace(detailed: bool) -> None:
     """The scheduler's state on stderr, in Go's format: one line, or with detailed one
     for each P, M and G too."""
     text = "\n".join(tracedetail()) if detailed else traceline()
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    printerr(text + "\n")
 
 
 def traceline() -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import cython
 
 from .debug import gotraceback
-from .gmp import G, M
+from .gmp import G, M, printerr
 
 if not cython.compiled:
     from ..platform import callsite_of, getm, load, lock, nanotime, unlock
@@ -157,8 +157,7 @@ def leakreport(but: G) -> None:
         return
     n = text.count("\ngoroutine ") + 1
     some = "1 goroutine is" if n == 1 else f"{n} goroutines are"
-    sys.stderr.write(f"gort: main returned and {some} still there\n\n{text}\n")
-    sys.stderr.flush()
+    printerr(f"gort: main returned and {some} still there\n\n{text}\n")
 
 
 def failing() -> int:
@@ -185,8 +184,7 @@ def die(msg: str, first: int, level: int, crash: bool) -> None:
     Who dies while another does only waits for the end."""
     while not _dying.acquire(timeout=_PATIENCE):
         pass
-    sys.stderr.write(msg)
-    sys.stderr.flush()
+    printerr(msg)
     if level > 0:
         try:
             writer = threading.Thread(
@@ -201,8 +199,7 @@ def die(msg: str, first: int, level: int, crash: bool) -> None:
 
 def write(first: int, level: int) -> None:
     freezetheworld()
-    sys.stderr.write("\n" + dumpgs(first, nanotime(), level))
-    sys.stderr.flush()
+    printerr("\n" + dumpgs(first, nanotime(), level))
     if sys.stdout is not None:
         sys.stdout.flush()
 

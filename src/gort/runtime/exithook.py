@@ -5,12 +5,12 @@ Not compiled, so that a hook that waits has its frames in a dump.
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..platform import lock, mutex, unlock
+from .gmp import printerr
 from .inittask import nameof
 from .park import Op
 from .proc import Goexit
@@ -99,5 +99,5 @@ async def runexithooks(uncancel: Callable[[], None], errors: list[BaseException]
 
 def printerrors(errors: list[BaseException]) -> None:
     for exc in errors:
-        sys.stderr.write("Exception ignored in an exit hook:\n")
+        printerr("Exception ignored in an exit hook:\n")
         traceback.print_exception(exc)

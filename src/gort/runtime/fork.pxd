@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, asyncgen_hooks, cas, getident, getm, immortal, load, lock,
+from ..platform.native cimport (RAISE, add, asyncgen_hooks, cas, getident, getm, immortal, load, lock,
                                 setm, store, unlock)
 from .gmp cimport G, Gdead, M, P, Sched, WCANCELLED, WPENDING, allgs, sched
 from .netpoll cimport Netpoll, np

@@ -36,6 +36,7 @@ from .proc import Goexit
 if not cython.compiled:
     from ..platform import (
         RAISE,
+        add,
         asyncgen_hooks,
         cas,
         getident,
@@ -139,6 +140,7 @@ def bury(gp: G, end: RuntimeError) -> None:
     if gp.waiting is not None:
         losewaiter(gp.waiting)
     gp.outcome = RAISE
+    add(sched.nfailed, 1)
     gp.result = end
     gp.retrieved = True
     store(gp.status_, Gdead)

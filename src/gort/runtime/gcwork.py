@@ -35,7 +35,7 @@ from typing import Any
 import cython
 
 from .._bytecode import safepoint
-from .gmp import G, P
+from .gmp import G, P, printerr
 from .systemg import Sysg
 
 if not cython.compiled:
@@ -306,7 +306,7 @@ def gctrace(gen: int, ns: int, found: int) -> None:
     now = nanotime() - sched.starttime
     share = 100 * gcw.spent // max(now, 1)
     mode = "forced" if gcw.mode == FORCED else "idle"
-    sys.stderr.write(
+    printerr(
         f"gc {gcw.ncollect} @{now / 1e9:.3f}s {share}%: gen {gen}, {ns / 1e6:.2f} ms, "
         f"{found} collected, {mode}\n"
     )

@@ -14,6 +14,8 @@ from types import ModuleType
 
 import cython
 
+from .gmp import printerr
+
 _FREETHREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 _told = [not _FREETHREADED]
 _looks = [0]
@@ -46,7 +48,7 @@ def gilcheck(depth: int) -> None:
     except RuntimeWarning as exc:
         if depth > 0:
             raise
-        sys.stderr.write(f"RuntimeWarning: {exc}\n")  # -W error, on sysmon's thread
+        printerr(f"RuntimeWarning: {exc}\n")  # -W error, on sysmon's thread
 
 
 def asked() -> bool:

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
 
-from ..platform.native cimport (Awaitable, Heap, Poller, atomic, callsite_of, cas, load, lock, mutex,
+from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, callsite_of, cas, load, lock, mutex,
                                 note, ring, slot, slotclear, unlock)
 
 cdef enum:
@@ -199,6 +199,7 @@ cdef class Sched:
     cdef int64_t starttime
     cdef atomic clock
     cdef int64_t drainstart
+    cdef atomic nfailed
     cdef atomic nsteals
     cdef atomic nthreads
 

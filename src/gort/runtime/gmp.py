@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from typing import Any
 
 import cython
@@ -39,6 +40,7 @@ import cython
 if not cython.compiled:
     from ..platform import (
         Heap,
+        add,
         atomic,
         callsite_of,
         cas,
@@ -222,7 +224,10 @@ class G:
 
     def __del__(self) -> None:
         # The last handle is gone: an exception that nobody can retrieve is a panic.
-        if self.outcome == 2 and not self.retrieved:
+        if self.outcome != 2:
+            return
+        add(sched.nfailed, -1)
+        if not self.retrieved:
             self.retrieved = True
             sched.panic(self)
 
@@ -367,7 +372,8 @@ class Sched:
     sysmon sets it, and who wakes it from a deep sleep. gcforce asks the next scheduling
     round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
     Ms that were woken without work; safegoal is how many sysmon waits for before it
-    calls a deadlock. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
+    calls a deadlock. nfailed counts the goroutines, of all runs, that failed and whose
+    record lives. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
     drained, abandon, deadlocked, groupdone, orphaned, pierce, childexit, dying and
     describe are functions of upper floors, handed in.
     """
@@ -443,6 +449,7 @@ class Sched:
         "starttime",
         "clock",
         "drainstart",
+        "nfailed",
         "nsteals",
         "nthreads",
     )
@@ -458,7 +465,7 @@ class Sched:
                 "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
                 "gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "pierced threadwaiters deadcheck nsteals nthreads siglisten asyncexc clock"
+                "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
             self.pidle = self.midle = self.runqhead = self.runqtail = None
@@ -479,8 +486,7 @@ class Sched:
 
 def exit2(msg: str, runtime: bool) -> None:
     """The end of a fatal error until a way with tracebacks is handed in."""
-    sys.stderr.write(msg)
-    sys.stderr.flush()
+    printerr(msg)
     os._exit(2)
 
 
@@ -491,9 +497,26 @@ def describe(gp: G) -> str:
 sched = Sched()
 
 
+def printerr(text: str) -> None:
+    """Write text to sys.stderr. The program may have closed it or put its own there;
+    what that refuses is lost, as no report is worth a thread of the runtime."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except Exception:
+        pass
+
+
 def throw(msg: str) -> None:
     """The runtime's own state is broken: say so as Go does, and end the process."""
     sched.dying(f"fatal error: {msg}\n\nThis is a bug in gort, not in your program.\n", True)
+
+
+def lostthread(exc: Exception) -> None:
+    """The runtime's own code let an exception out of one of its threads: without that
+    thread the program would hang."""
+    printerr("".join(traceback.format_exception(exc)))
+    throw(f"a thread of the runtime ended by {exc!r}")
 
 
 def fatal(msg: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from ..platform import nanotime
+from .gmp import printerr
 from .park import Op
 
 
@@ -132,11 +133,10 @@ async def doinit1(t: Inittask, trace: bool, start: int) -> None:
         # What is left of its allocations: CPython does not count those that went.
         nbytes = max(0, tracemalloc.get_traced_memory()[0] - traced)
         allocs = max(0, sys.getallocatedblocks() - blocks)
-        sys.stderr.write(
+        printerr(
             f"init {t.name} @{msof(begin - start)} ms, {msof(end - begin)} ms clock, "
             f"{nbytes} bytes, {allocs} allocs\n"
         )
-        sys.stderr.flush()
 
 
 def msof(ns: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import cython
 
-from .gmp import G, M, P
+from .gmp import G, M, P, lostthread
 from .park import Op
 
 if not cython.compiled:
@@ -115,6 +115,14 @@ def mstart(mp: M) -> None:
         schedule(mp)
     asyncgen_hooks(hooks.firstiter, hooks.finalizer)
     mexit(mp)
+
+
+def mthread(mp: M) -> None:
+    """An M's thread, but for m0's."""
+    try:
+        mstart(mp)
+    except Exception as exc:
+        lostthread(exc)
 
 
 def schedule(mp: M) -> None:
@@ -552,6 +560,8 @@ def goexit0(mp: M, code: int) -> bool:
 
 def publish(mp: M, gp: G, value: Any, code: int) -> None:
     """gp is dead, with this result: say so to who joins. In user mode."""
+    if code == RAISE:
+        add(sched.nfailed, 1)  # before the last handle can go
     lock(gp.lock)
     gp.scope = None
     gp.result = value
@@ -794,7 +804,7 @@ async def agen_close(agen: Any) -> None:
 
 
 sched.join = join
-sched.mstart = mstart
+sched.mstart = mthread
 
 
 install_slots(Join)

@@ -20,6 +20,7 @@ cdef class Slow:
     cdef int64_t blockns
     cdef int64_t nextblock
     cdef int64_t nextgil
+    cdef int64_t nextnudge
     cdef dict stays
     cdef void look(self, int64_t now)
 
@@ -34,7 +35,7 @@ cdef bint latepoll()
 cdef int64_t forcegc(int64_t now)
 cdef bint worth(P pp) noexcept
 @cython.locals(ns=int64_t, wait=int64_t, idle=bint)
-cdef void deepsleep(int64_t now, int64_t next)
+cdef void deepsleep(int64_t now, Slow slow)
 @cython.locals(run=int64_t)
 cdef bint someoneruns()
 cdef bint alldead()

@@ -47,6 +47,7 @@ _FORCEPREEMPT = 10 * _MS
 _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
+_NUDGE = 100 * _MS
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
 _NEVER = (1 << 63) - 1
 
@@ -87,7 +88,7 @@ def sysmon() -> None:
             if latepoll():
                 netpollbreak()
             forcegc(now)
-            deepsleep(now, slow.next)
+            deepsleep(now, slow)
             idle = 0
             delay = 20
             continue
@@ -133,7 +134,16 @@ class Slow:
     that a program in which all sleep is not woken for it.
     """
 
-    __slots__ = ("next", "tracens", "nexttrace", "blockns", "nextblock", "nextgil", "stays")
+    __slots__ = (
+        "next",
+        "tracens",
+        "nexttrace",
+        "blockns",
+        "nextblock",
+        "nextgil",
+        "nextnudge",
+        "stays",
+    )
 
     def __init__(self) -> None:
         now = nanotime()
@@ -142,6 +152,7 @@ class Slow:
         self.nexttrace = now + self.tracens if self.tracens > 0 else _NEVER
         self.nextblock = now if self.blockns > 0 else _NEVER
         self.nextgil = now if watchgil() else _NEVER
+        self.nextnudge = 0
         self.stays: dict[int, Any] = {}
         self.next = min(self.nexttrace, self.nextblock, self.nextgil)
 
@@ -232,20 +243,27 @@ def worth(pp: P) -> bool:
     )
 
 
-def deepsleep(now: int, next: int) -> None:
-    """Sleep until a P is taken off the idle list, or until `next`."""
+def deepsleep(now: int, slow: Slow) -> None:
+    """Sleep until a P is taken off the idle list, or until slow.next."""
     noteclear(sched.sysmonnote)
     store(sched.sysmonwait, 1)
     # Who takes a P clears sysmonwait and wakes us; look again now that they can see it.
     idle = load(sched.npidle) == load(sched.nprocs) and load(sched.cleanupwake) == 0
     if idle or load(sched.gcwaiting) != 0:
         ns = -1
-        if next != _NEVER:
-            ns = max(next - now, 0)
+        if slow.next != _NEVER:
+            ns = max(slow.next - now, 0)
         if load(sched.deadcheck) != 0:
             # A thread outside may yet wake a goroutine: ask again in a while.
             wait = 2 * _MS if load(sched.deadcheck) > 1 else 50 * _MS
             ns = wait if ns < 0 else min(ns, wait)
+        if _FREETHREADED and load(sched.nfailed) > 0:
+            # Its last handle may be dropped, by another thread than its maker's: it dies,
+            # and is a panic, only when its maker passes a safe-point.
+            if now >= slow.nextnudge:
+                nudge()
+                slow.nextnudge = now + _NUDGE
+            ns = _NUDGE if ns < 0 else min(ns, _NUDGE)
         if sched.drainstart != 0:
             ns = 100 * _MS
         if someoneruns():
