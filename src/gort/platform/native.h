@@ -25,6 +25,23 @@
 
 #define gort_likely(x) __builtin_expect(!!(x), 1)
 
+#ifdef Py_GIL_DISABLED
+/* CPython's own is too long to be inlined everywhere. */
+static inline __attribute__((always_inline)) void
+gort_decref(PyObject *op)
+{
+    uint32_t local = __atomic_load_n(&op->ob_ref_local, __ATOMIC_RELAXED);
+    if (local == _Py_IMMORTAL_REFCNT_LOCAL)
+        return;
+    if (gort_likely(_Py_IsOwnedByCurrentThread(op) && local > 1))
+        __atomic_store_n(&op->ob_ref_local, local - 1, __ATOMIC_RELAXED);
+    else
+        (Py_DECREF)(op);
+}
+#undef Py_DECREF
+#define Py_DECREF(op) gort_decref(_PyObject_CAST(op))
+#endif
+
 /* ---- atomics --------------------------------------------------------------
  * One 64-bit word. Operations are macros that take the field itself, so that
  * the same source line works on an object in the pure platform. */
@@ -754,6 +771,23 @@ gort_callsite_(gort_slot *code, int32_t *lasti)
     Py_DECREF(f);
 }
 #define gort_callsite(code, lasti) gort_callsite_(&(code), &(lasti))
+
+/* ---- objects whose references are not counted --------------------------------
+ * A free-threaded build counts with an atomic operation where another thread than
+ * an object's maker holds it. It never frees what counts as immortal. */
+#ifdef Py_GIL_DISABLED
+#define GORT_UNCOUNTED 1
+static inline void
+gort_uncounted(PyObject *o)
+{
+    o->ob_tid = _Py_UNOWNED_TID;
+    o->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
+    o->ob_ref_shared = 0;
+}
+#else
+#define GORT_UNCOUNTED 0
+#define gort_uncounted(o) ((void)(o))
+#endif
 
 static inline PyObject *
 gort_slotpeek_(gort_slot *s)

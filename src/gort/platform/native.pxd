@@ -48,7 +48,10 @@ cdef extern from "native.h":
     void ringput "gort_ringput"(ring r, int64_t i, object o) noexcept
     object ringtake "gort_ringtake"(ring r, int64_t i)
 
+    void uncounted "gort_uncounted"(object o) noexcept
+
     enum:
+        UNCOUNTED "GORT_UNCOUNTED"
         RUNQ "GORT_RUNQ"
         YIELD "GORT_YIELD"
         RETURN "GORT_RETURN"

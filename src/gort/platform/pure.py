@@ -502,6 +502,14 @@ address = id
 getident = threading.get_ident
 
 
+UNCOUNTED = False
+"""Whether uncounted() does anything."""
+
+
+def uncounted(o: Any) -> None:
+    """Count o's references no more, and never free it."""
+
+
 def immortal(o: Any) -> None:
     """Never drop o, also not when the interpreter ends."""
     try:

@@ -25,6 +25,7 @@ from .pure import (
     RAISE,
     RETURN,
     STOPASYNC,
+    UNCOUNTED,
     YIELD,
     Awaitable,
     Heap,
@@ -50,6 +51,7 @@ from .pure import (
     slot,
     slotclear,
     slotpeek,
+    uncounted,
 )
 
 RUNQ = 8

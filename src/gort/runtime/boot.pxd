@@ -1,11 +1,11 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
+from ..platform.native cimport (RAISE, UNCOUNTED, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
                                 store, swap, unlock)
 from .fork cimport Atfork, atfork
-from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, checkmcount, sched
+from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, allocm, checkmcount, freem, sched
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np

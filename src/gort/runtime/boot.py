@@ -31,6 +31,7 @@ from .world import checkprocs, ncpu
 if not cython.compiled:
     from ..platform import (
         RAISE,
+        UNCOUNTED,
         Poller,
         add,
         cas,
@@ -50,7 +51,7 @@ if not cython.compiled:
         unlock,
     )
     from .fork import atfork
-    from .gmp import Pidle, checkmcount, sched
+    from .gmp import Pidle, allocm, checkmcount, freem, sched
     from .machine import acquirep, netpollbreak, pidleget, pidleput
     from .main import mainstart
     from .netpoll import np
@@ -128,6 +129,8 @@ def resetall() -> None:
     """What an earlier run left."""
     add(sched.gen, 1)
     store(sched.nprocs, 0)
+    if UNCOUNTED and sched.mcount == 0:  # an M that was left in user code has its P yet
+        sched.pfree += sched.allp
     sched.allp = []
     sched.pidle = None
     sched.midle = None
@@ -177,7 +180,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     parsedebugvars()
     schedinit(procs)
     gilcheck(3)
-    m0 = M(0, load(sched.gen))
+    m0 = allocm(0, load(sched.gen))
     m0.ism0 = ismainthread()
     sched.m0 = m0
     sched.allm.add(m0)
@@ -215,6 +218,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
             monitor.join()
         jointemplate()
         sched.m0 = None
+        freem(m0)
         sched.poller.close()
         openhooks()
     sched.maing = None

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
-                                lock, mutex, store, unlock)
+                                lock, mutex, store_rel, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release
 from .park cimport Op, opready, win
@@ -50,6 +50,7 @@ cdef class Chanop(Op):
     cdef Chanop next
     cdef Chanop prev
     cdef Op sel
+    cdef Chanop nextcase
     cdef int16_t kind
     cdef bint queued
     cdef bint ok

@@ -36,7 +36,7 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
-        store,
+        store_rel,
         unlock,
     )
     from .gmp import OPNEW, WPENDING, WREADY, M, P, sched
@@ -289,33 +289,45 @@ class Chan:
 class Chanop(Op):
     """One operation on a channel, and its sudog. Await it, or give it to select."""
 
-    __slots__ = ("c", "next", "prev", "sel", "kind", "queued", "ok", "used", "index")
+    __slots__ = (
+        "c",
+        "next",
+        "prev",
+        "sel",
+        "nextcase",
+        "kind",
+        "queued",
+        "ok",
+        "used",
+        "index",
+    )
 
     def __init__(self) -> None:
         if not cython.compiled:
             super().__init__()
-            self.c = self.next = self.prev = self.sel = None
+            self.c = self.next = self.prev = self.sel = self.nextcase = None
             self.queued = self.ok = self.used = False
             self.index = 0
 
     def reset(self) -> None:
-        store(self.won, WPENDING)
+        store_rel(self.won, WPENDING)
         self.state = OPNEW
-        self.queued = False
-        self.ok = False
-        self.used = False
+        self.queued = self.ok = self.used = False
         if self.g is not None:
             self.g = None
         if self.tw is not None:
             self.tw = None
         if self.sel is not None:
             self.sel = None
+        if self.nextcase is not None:
+            self.nextcase = None
         if self.next is not None:
             self.next = None
         if self.prev is not None:
             self.prev = None
+        if self.value is not None:
+            self.value = None
         self.c = None
-        self.value = None
 
     def start(self, pp: P) -> int:
         if self.used:

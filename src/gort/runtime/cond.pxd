@@ -24,7 +24,7 @@ cdef class Condwait(Semop):
     @cython.locals(c=Cond)
     cdef int start(self, P pp) noexcept
     @cython.locals(pp=P)
-    cdef int resume(self, M mp, G gp) noexcept
+    cdef int resume(self, M mp) noexcept
     @cython.locals(mp=M)
     cdef int finish(self) noexcept
     @cython.locals(c=Cond)

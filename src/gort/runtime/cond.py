@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import cython
 
-from .gmp import G, M, P
+from .gmp import M, P
 from .park import Op, Threadwaiter
 from .sema import Locker, Semop, Waitq
 
@@ -94,18 +94,18 @@ class Condwait(Semop):
         c.locker.drop(pp)
         return YIELD
 
-    def resume(self, mp: M, gp: G) -> int:
+    def resume(self, mp: M) -> int:
         if (
             self.state != OPPARKED
             or self.cancelled
-            or self.g is not gp
+            or self.g is not mp.curg
             or load(self.won) != WCANCELLED
         ):
-            return Op.resume(self, mp, gp)
+            return Op.resume(self, mp)
         pp = claim(mp)
         if pp is None:
             if stale(mp):
-                return Op.resume(self, mp, gp)
+                return Op.resume(self, mp)
             mp.action = ALOSTP  # and lock when there is a P to wait with
             return YIELD
         self.unqueue()
@@ -114,7 +114,7 @@ class Condwait(Semop):
         if not self.c.locker.relock(self, True):
             return YIELD
         release(mp, pp)
-        return Op.resume(self, mp, gp)
+        return Op.resume(self, mp)
 
     def finish(self) -> int:
         if not self.cancelled:

@@ -133,6 +133,9 @@ def buryall() -> None:
         losewaiter(op)
     waiters.clear()
     immortal((gs, ops, sched.allp, sched.allm, np.pds))
+    sched.allp = []
+    sched.pfree = []
+    sched.mfree = None
     np.pds = {}
 
 

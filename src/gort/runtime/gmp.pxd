@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
 
 from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, callsite_of, cas, load, lock, mutex,
-                                note, ring, slot, slotclear, unlock)
+                                UNCOUNTED, note, noteclear, ring, ringtake, slot, slotclear, store, uncounted, unlock)
 
 cdef enum:
     Gidle = 0
@@ -94,6 +94,7 @@ cdef class M:
     cdef bint ism0
     cdef int32_t action
     cdef readonly object ident
+    cdef void renew(self, int64_t id, int64_t gen)
 
 @cython.final
 cdef class P:
@@ -118,6 +119,7 @@ cdef class P:
     cdef atomic minwhen
     cdef int64_t zombies
     cdef P link
+    cdef void renew(self)
 
 @cython.final
 cdef class Shard:
@@ -142,6 +144,8 @@ cdef class Sched:
     cdef atomic nmspinning
     cdef atomic needspinning
     cdef M midle
+    cdef M mfree
+    cdef list pfree
     cdef int64_t nmidle
     cdef int64_t nmidlelocked
     cdef int64_t mcount
@@ -208,6 +212,11 @@ cdef Sched sched
 cpdef str describe(G gp)
 @cython.locals(gp=G)
 cdef G newg(object coro, int64_t goid)
+@cython.locals(mp=M)
+cdef M allocm(int64_t id, int64_t gen)
+cdef void freem(M mp)
+@cython.locals(pp=P)
+cdef P allocp(int64_t id)
 cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
 cdef void checkmcount() noexcept

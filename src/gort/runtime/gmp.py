@@ -39,6 +39,7 @@ import cython
 
 if not cython.compiled:
     from ..platform import (
+        UNCOUNTED,
         Heap,
         add,
         atomic,
@@ -48,9 +49,13 @@ if not cython.compiled:
         lock,
         mutex,
         note,
+        noteclear,
         ring,
+        ringtake,
         slot,
         slotclear,
+        store,
+        uncounted,
         unlock,
     )
 
@@ -278,6 +283,18 @@ class M:
         self.runword = Prunning | id << PMSHIFT
         self.sysword = Psyscall | id << PMSHIFT
 
+    def renew(self, id: int, gen: int) -> None:
+        """As a new one: the thread whose M it was has ended."""
+        self.__init__(id, gen)  # type: ignore[misc]
+        self.p = self.nextp = None
+        self.nextg = self.curg = self.lockedg = None
+        self.schedlink = None
+        self.spinning = self.ism0 = False
+        self.action = 0
+        self.ident = None
+        noteclear(self.park)
+        slotclear(self.result)
+
     def __repr__(self) -> str:
         return f"<M {self.id}>"
 
@@ -335,6 +352,24 @@ class P:
         self.gcrounds = 16
         self.timers = Heap()
 
+    def renew(self) -> None:
+        """As a new one: the run whose P it was is over."""
+        while load(self.runqhead) != load(self.runqtail):
+            ringtake(self.runq, add(self.runqhead, 1) - 1)
+        slotclear(self.runnext)
+        store(self.runqhead, 0)
+        store(self.runqtail, 0)
+        store(self.schedtick, 0)
+        store(self.syscalltick, 0)
+        store(self.preempt, 0)
+        store(self.minwhen, 0)
+        self.seentick = self.seenwhen = self.zombies = 0
+        self.goidcache = self.goidcacheend = self.gctick = 0
+        self.gcseen = 0
+        self.link = None
+        self.gcrounds = 16
+        self.timers = Heap()
+
     def __repr__(self) -> str:
         return f"<P {self.id}>"
 
@@ -386,6 +421,8 @@ class Sched:
         "up",
         "goidgen",
         "allp",
+        "pfree",
+        "mfree",
         "nprocs",
         "pidle",
         "npidle",
@@ -468,6 +505,7 @@ class Sched:
                 "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
+            self.mfree = None
             self.pidle = self.midle = self.runqhead = self.runqtail = None
             self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
             self.gm = False
@@ -475,6 +513,7 @@ class Sched:
             self.nmsys = self.stopwait = self.safegoal = self.starttime = self.drainstart = 0
         self.maxmcount = 10000
         self.allp = []
+        self.pfree: list[P] = []
         self.allm = set()
         self.shards = [Shard() for _ in range(NSHARD)]
         self.join = self.cancel = self.panic = self.interrupted = None
@@ -495,6 +534,44 @@ def describe(gp: G) -> str:
 
 
 sched = Sched()
+
+
+def allocm(id: int, gen: int) -> M:
+    """An M for a new thread. Where references are not counted none is freed: one whose
+    thread has ended comes first."""
+    lock(sched.lock)
+    mp = sched.mfree
+    if mp is not None:
+        sched.mfree = mp.schedlink
+    unlock(sched.lock)
+    if mp is None:
+        mp = M(id, gen)
+        uncounted(mp)
+    else:
+        mp.renew(id, gen)
+    return mp
+
+
+def freem(mp: M) -> None:
+    """mp's thread is done with it."""
+    if not UNCOUNTED:
+        return
+    lock(sched.lock)
+    mp.schedlink = sched.mfree
+    sched.mfree = mp
+    unlock(sched.lock)
+
+
+def allocp(id: int) -> P:
+    """A P; as with Ms, one of an earlier run comes first."""
+    if UNCOUNTED and sched.pfree:
+        pp: P = sched.pfree.pop()
+        pp.renew()
+        pp.id = id
+        return pp
+    pp = P(id)
+    uncounted(pp)
+    return pp
 
 
 def printerr(text: str) -> None:

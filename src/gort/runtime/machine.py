@@ -43,7 +43,7 @@ if not cython.compiled:
         swap,
         unlock,
     )
-    from .gmp import PSTATE, Pgcstop, Pidle, checkmcount, sched, throw
+    from .gmp import PSTATE, Pgcstop, Pidle, allocm, checkmcount, sched, throw
     from .runq import runqempty
     from .template import altered, handm, newm1
 
@@ -264,7 +264,7 @@ def newm(pp: P, spinning: bool, locked: bool) -> None:
     id = sched.mnext
     sched.mnext += 1
     unlock(sched.lock)
-    mp = M(id, load(sched.gen))
+    mp = allocm(id, load(sched.gen))
     mp.spinning = spinning
     mp.nextp = pp
     add(sched.nthreads, 1)

@@ -1,13 +1,16 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, getm, load, lock as mlock, mutex, nanotime, store,
+from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, getm, load, lock as mlock, mutex, nanotime, store,
                                 unlock as munlock)
 from .chan cimport enter, leave
 from .gmp cimport ALOSTP, G, M, OPDONE, OPPARKED, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release, stale
 from .park cimport Op, opready
 from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
+
+cdef extern from "native.h":
+    Lockop poolget "gort_poolget"()
 
 cdef enum:
     LOCKED = 1
@@ -35,12 +38,13 @@ cdef class Mutex(Locker):
 
 cdef class Lockop(Semop):
     cdef Mutex m
+    cdef void reset(self) noexcept
     @cython.locals(m=Mutex)
     cdef int start(self, P pp) noexcept
     @cython.locals(m=Mutex)
     cdef void unqueue(self) noexcept
     @cython.locals(pp=P, code=int)
-    cdef int resume(self, M mp, G gp) noexcept
+    cdef int resume(self, M mp) noexcept
 
 @cython.locals(op=Lockop)
 cdef Lockop newlock(Mutex m)

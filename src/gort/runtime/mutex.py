@@ -21,7 +21,7 @@ from typing import Any
 
 import cython
 
-from .gmp import G, M, P
+from .gmp import M, P
 from .park import Cancelled, Op
 from .sema import Locker, Semop, Waitq
 
@@ -35,6 +35,8 @@ if not cython.compiled:
         load,
         mutex,
         nanotime,
+        poolget,
+        poolops,
         store,
     )
     from ..platform import lock as mlock
@@ -68,6 +70,7 @@ class Mutex(Locker):
             self.starving = False
         self.q = Waitq()
 
+    @cython.binding(False)
     def lock(self) -> Lockop:
         """Lock the mutex; await it. Waits while it is locked.
 
@@ -84,6 +87,7 @@ class Mutex(Locker):
             if cas(self.state, s, s | LOCKED):
                 return True
 
+    @cython.binding(False)
     def unlock(self) -> None:
         """Unlock the mutex, from any goroutine or thread.
 
@@ -92,9 +96,11 @@ class Mutex(Locker):
         if not cas(self.state, LOCKED, 0):
             unlockmutex(self)
 
+    @cython.binding(False)
     def __aenter__(self) -> Lockop:
         return newlock(self)
 
+    @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         if not cas(self.state, LOCKED, 0):
             unlockmutex(self)
@@ -197,15 +203,24 @@ class Lockop(Semop):
 
     __slots__ = ("m",)
 
+    def reset(self) -> None:
+        Semop.reset(self)
+        self.m = None
+
     def start(self, pp: P) -> int:
         m = self.m
         if cas(m.state, 0, LOCKED):
             return RETURN
         return m.lockslow(self)
 
-    def resume(self, mp: M, gp: G) -> int:
-        if self.state != OPPARKED or self.granted or self.g is not gp or load(self.won) != WREADY:
-            return Op.resume(self, mp, gp)
+    def resume(self, mp: M) -> int:
+        if (
+            self.state != OPPARKED
+            or self.granted
+            or self.g is not mp.curg
+            or load(self.won) != WREADY
+        ):
+            return Op.resume(self, mp)
         pp = claim(mp)
         if pp is None:
             if stale(mp):
@@ -217,7 +232,7 @@ class Lockop(Semop):
             return YIELD
         self.state = OPDONE
         self.g = None
-        gp.waiting = None
+        mp.curg.waiting = None
         release(mp, pp)
         return RETURN
 
@@ -233,9 +248,11 @@ class Lockop(Semop):
 
 
 def newlock(m: Mutex) -> Lockop:
-    op = Lockop.__new__(Lockop)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
+    op = poolget()
+    if op is None:
+        op = Lockop.__new__(Lockop)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
     op.m = m
     return op
 
@@ -249,3 +266,4 @@ def unlockmutex(m: Mutex) -> None:
 
 
 install_slots(Lockop)
+poolops(Lockop)

@@ -1,18 +1,19 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
                                 nanotime, note, noteclear, notesleep, notewakeup, raiseasync, store, swap, store_rel,
                                 unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
                    WPENDING, WREADY, sched, throw)
-from .machine cimport checkdead, claim, release, stale, wakep
+from .machine cimport checkdead, claim, reclaim, release, stale, wakep
 from .runq cimport globrunqput, runqput
 
 cdef extern from "native.h":
     M curm "gort_getm_"()
+    Gosched poolget "gort_poolget"()
 
 cdef class Threadwaiter:
     cdef note n
@@ -27,12 +28,22 @@ cdef class Op(Awaitable):
     cdef Threadwaiter tw
     cdef int32_t state
     cdef int32_t code
-    @cython.locals(mp=M, gp=G)
+    @cython.locals(mp=M, pp=P)
     cdef int step(self) noexcept
     @cython.final
-    @cython.locals(pp=P)
-    cdef int begin(self, M mp, G gp) noexcept
-    cdef int resume(self, M mp, G gp) noexcept
+    cdef int outside(self) noexcept
+    @cython.final
+    cdef int refuse(self, object exc) noexcept
+    @cython.final
+    cdef int nop(self, M mp) noexcept
+    @cython.locals(won=int64_t)
+    cdef int resume(self, M mp) noexcept
+    @cython.final
+    cdef int reused(self) noexcept
+    @cython.final
+    @cython.locals(gp=G)
+    cdef int lost(self, M mp, int64_t won) noexcept
+    cdef void reset(self) noexcept
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
     cdef void unqueue(self) noexcept

@@ -48,6 +48,8 @@ if not cython.compiled:
         lock,
         note,
         notewakeup,
+        poolget,
+        poolops,
         raiseasync,
         store,
         store_rel,
@@ -77,7 +79,7 @@ if not cython.compiled:
         sched,
         throw,
     )
-    from .machine import checkdead, claim, release, stale, wakep
+    from .machine import checkdead, claim, reclaim, release, stale, wakep
     from .runq import globrunqput, runqput
 
 
@@ -147,38 +149,25 @@ class Op(Awaitable):
             self.state = self.code = 0
 
     def step(self) -> int:
+        """The first step does a safe-point and start(); later ones end the wait."""
         mp: M = curm()
-        gp = mp.curg if mp is not None else None
-        if gp is None:
-            return self.fail(
-                RuntimeError(
-                    "await of a gort op outside the runtime: call it under gort.run(main); "
-                    "in a forked child no runtime is up"
-                )
-            )
-        if self.state == OPNEW:
-            return self.begin(mp, gp)
-        return self.resume(mp, gp)
-
-    def begin(self, mp: M, gp: G) -> int:
-        """The first step: a safe-point, then start()."""
-        if load(gp.cancelreq) != 0:
-            self.state = OPDONE
-            return self.fail(cancelexc(gp))
-        pp = claim(mp)
-        if pp is None:
-            if stale(mp):
-                self.state = OPDONE
-                return self.fail(Cancelled("the runtime has gone down"))
-            mp.action = ALOSTP  # and start over when there is a P
-            return YIELD
-        self.g = gp
+        if mp is None or mp.curg is None:
+            return self.outside()
+        if self.state != OPNEW:
+            return self.resume(mp)
+        if load(mp.curg.cancelreq) != 0:
+            return self.refuse(cancelexc(mp.curg))
+        pp = mp.p
+        # claim(), written out: this is every op's way in.
+        if pp is None or not cas(pp.status, mp.userword, mp.runword):
+            pp = reclaim(mp)
+            if pp is None:
+                return self.nop(mp)
         code = self.start(pp)
         if code == YIELD:
             if self.state == OPNEW:
                 self.state = OPPARKED
             return YIELD
-        self.g = None
         if load(pp.preempt) != 0:
             # The op took effect; its 10 ms slice is over.
             self.state = OPYIELDED
@@ -186,31 +175,60 @@ class Op(Awaitable):
             mp.action = AGOSCHED
             return YIELD
         self.state = OPDONE
-        release(mp, pp)
+        store_rel(pp.status, mp.userword)  # release()
         return code
 
-    def resume(self, mp: M, gp: G) -> int:
+    def outside(self) -> int:
+        return self.fail(
+            RuntimeError(
+                "await of a gort op outside the runtime: call it under gort.run(main); "
+                "in a forked child no runtime is up"
+            )
+        )
+
+    def refuse(self, exc: BaseException) -> int:
+        self.state = OPDONE
+        return self.fail(exc)
+
+    def nop(self, mp: M) -> int:
+        """The first step found no P: start over when there is one."""
+        if stale(mp):
+            return self.refuse(Cancelled("the runtime has gone down"))
+        mp.action = ALOSTP
+        return YIELD
+
+    def resume(self, mp: M) -> int:
         """A later step: the wait is over."""
         if self.state == OPYIELDED:
             self.state = OPDONE
             return self.code
-        if self.state == OPDONE or self.g is not gp:
-            return self.fail(
-                RuntimeError("this op was used already: an op is awaited once, make a new one")
-            )
+        if self.state == OPDONE or self.g is not mp.curg:
+            return self.reused()
         won = load(self.won)
+        if won != WREADY:
+            return self.lost(mp, won)
+        self.state = OPDONE
+        self.g = None
+        mp.curg.waiting = None
+        return self.finish()
+
+    def reused(self) -> int:
+        return self.fail(
+            RuntimeError("this op was used already: an op is awaited once, make a new one")
+        )
+
+    def lost(self, mp: M, won: int) -> int:
+        """Resumed though nobody readied it: cancelled, or another event loop drives it."""
+        gp = mp.curg
         if won == WPENDING:
             return self.foreign(mp, gp)
         self.state = OPDONE
         self.g = None
         gp.waiting = None
-        if won == WCANCELLED:
-            self.unqueue()
-            return self.fail(cancelexc(gp))
-        return self.finish()
+        self.unqueue()
+        return self.fail(cancelexc(gp))
 
     def foreign(self, mp: M, gp: G) -> int:
-        """Resumed though nobody readied it: another event loop drives the coroutine."""
         self.state = OPDONE
         if cas(self.won, WPENDING, WCANCELLED):
             self.unqueue()
@@ -229,6 +247,17 @@ class Op(Awaitable):
         self.value = exc
         return RAISE
 
+    def reset(self) -> None:
+        """As a new one, when it goes to its module's pool."""
+        store_rel(self.won, WPENDING)
+        self.state = OPNEW
+        if self.g is not None:
+            self.g = None
+        if self.tw is not None:
+            self.tw = None
+        if self.value is not None:
+            self.value = None
+
     def start(self, pp: P) -> int:
         return RETURN
 
@@ -243,13 +272,13 @@ class Op(Awaitable):
         find the op; the op is queued before that lock is released."""
         if self.tw is not None:
             return
-        gp = self.g
-        mp: M = gp.m
-        gp.waiting = self
-        gp.waitreason = reason
+        mp: M = curm()
+        self.g = mp.curg
+        mp.curg.waiting = self
+        mp.curg.waitreason = reason
         mp.action = APARK
         # Release: the fields above are seen by whoever reads parking.
-        store_rel(gp.status_, Gparking)
+        store_rel(mp.curg.status_, Gparking)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (await it)>"
@@ -318,11 +347,13 @@ def ready(gp: G, pp: P, next: bool) -> None:
         return
     if pp is not None:
         runqput(pp, gp, next)
-    else:
-        lock(sched.lock)
-        globrunqput(gp)
-        unlock(sched.lock)
-    wakep(pp)
+        if load(sched.nprocs) > 1:
+            wakep(pp)
+        return
+    lock(sched.lock)
+    globrunqput(gp)
+    unlock(sched.lock)
+    wakep(None)
 
 
 def parkdone(gp: G) -> bool:
@@ -411,7 +442,7 @@ class Gosched(Op):
     __slots__ = ()
 
     def start(self, pp: P) -> int:
-        mp: M = self.g.m
+        mp: M = curm()
         mp.action = AGOSCHED
         self.state = OPYIELDED
         self.code = RETURN
@@ -420,10 +451,13 @@ class Gosched(Op):
 
 def gosched() -> Gosched:
     """Yield the processor: other goroutines run first. Await it."""
-    op = Gosched.__new__(Gosched)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
+    op = poolget()
+    if op is None:
+        op = Gosched.__new__(Gosched)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
     return op
 
 
 install_slots(Gosched)
+poolops(Gosched)

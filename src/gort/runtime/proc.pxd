@@ -9,7 +9,7 @@ from .cleanup cimport wakecleanup
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, G, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
-                   newg, sched, throw)
+                   freem, newg, sched, throw)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
                        pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
                        stoplockedm, stopm, wakep)
@@ -47,7 +47,7 @@ cdef int64_t checktimersnop()
 cdef bint pollblocking(M mp, int64_t until, bint wasspinning)
 cdef void becomespinning(M mp) noexcept
 cdef void resetspinning(M mp) noexcept
-@cython.locals(pp=P, gp=G, code=int, action=int)
+@cython.locals(gp=G, code=int)
 cdef int execute(M mp)
 @cython.locals(pp=P)
 cdef bint goexit0(M mp, int code)

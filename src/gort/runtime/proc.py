@@ -40,6 +40,7 @@ if not cython.compiled:
         lock,
         nanotime,
         setm,
+        slotset,
         slotswap,
         store,
         store_rel,
@@ -58,6 +59,7 @@ if not cython.compiled:
         Grunning,
         allgadd,
         allgdel,
+        freem,
         newg,
         sched,
         throw,
@@ -121,6 +123,7 @@ def mthread(mp: M) -> None:
     """An M's thread, but for m0's."""
     try:
         mstart(mp)
+        freem(mp)
     except Exception as exc:
         lostthread(exc)
 
@@ -167,7 +170,8 @@ def findrunnable(mp: M) -> G | None:
         if load(sched.exiting) != 0:
             pp = releasep(mp)
             return None
-        store(pp.preempt, 0)
+        if load(pp.preempt) != 0:
+            store_rel(pp.preempt, 0)
         gp = findlocal(mp, pp)
         if gp is not None:
             return gp
@@ -203,17 +207,18 @@ def findlocal(mp: M, pp: P) -> G | None:
         gp = findgcworker(FORCED)
         if gp is not None:
             return gp
-    if load(pp.schedtick) % 61 == 0 and load(sched.runqsize) > 0:
+    if load(sched.runqsize) > 0 and load(pp.schedtick) % 61 == 0:
         gp = globalrunq(pp, 1)
         if gp is not None:
             return gp
     if load(sched.cleanupwake) != 0:
         wakecleanup(pp)
-    gp = slotswap(pp.runnext, None)
-    if gp is not None:
-        # Inherits the time slice: execute counts a tick, this takes it back.
-        store_rel(pp.schedtick, load(pp.schedtick) - 1)
-        return gp
+    if slotset(pp.runnext):
+        gp = slotswap(pp.runnext, None)
+        if gp is not None:  # a thief may have been faster
+            # Inherits the time slice: execute counts a tick, this takes it back.
+            store_rel(pp.schedtick, load(pp.schedtick) - 1)
+            return gp
     gp = runqget(pp)
     if gp is not None:
         return gp
@@ -421,11 +426,11 @@ def execute(mp: M) -> bool:
     gp = mp.curg
     gp.m = mp
     while True:
-        pp = mp.p  # another one than before, where the op that parked lost its P
+        # mp.p is another one than before, where the op that parked lost its P.
         store_rel(gp.status_, Grunning)
-        store_rel(pp.schedtick, load(pp.schedtick) + 1)
+        store_rel(mp.p.schedtick, load(mp.p.schedtick) + 1)
         mp.action = ANONE
-        release(mp, pp)
+        store_rel(mp.p.status, mp.userword)  # release()
         if gp.plain:
             code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
             if code == RETURN and startcoro(gp, mp):
@@ -434,36 +439,31 @@ def execute(mp: M) -> bool:
             code = gogo(gp.coro, gp.ctx, mp.result)
         while code == YIELD and mp.action == ANONE:
             code = gothrow(gp.coro, foreignawait(mp), gp.ctx, mp.result)
-        if code != YIELD and gp is sched.maing:
-            code = sched.mainstage(gp, mp, code)
-            if code == YIELD:
-                pp = claim(mp)
-                if pp is None:
-                    return goschedimpl(mp, gp, ALOSTP)
-                continue
         if code != YIELD:
+            if gp is sched.maing:
+                code = sched.mainstage(gp, mp, code)
+                if code == YIELD:
+                    if claim(mp) is None:
+                        return goschedimpl(mp, gp, ALOSTP)
+                    continue
             gp = None
             return goexit0(mp, code)
-        action = mp.action
-        if action == APARK:
-            gp.m = None
-            mp.curg = None
-            if parkdone(gp):
-                return True
-            # Readied while its frames were live: on with it, in the same slice. Its op
-            # may have claimed another P than the one that it had lost.
-            pp = mp.p
-            gp.m = mp
-            mp.curg = gp
-            continue
-        return goschedimpl(mp, gp, action)
+        if mp.action != APARK:
+            return goschedimpl(mp, gp, mp.action)
+        gp.m = None
+        mp.curg = None
+        if parkdone(gp):
+            return True
+        # Readied while its frames were live: on with it, in the same slice.
+        gp.m = mp
+        mp.curg = gp
 
 
 def goschedimpl(mp: M, gp: G, action: int) -> bool:
     """A goroutine that yielded, or whose P was lost, goes on the global queue."""
     gp.m = None
     mp.curg = None
-    store(gp.status_, Grunnable)
+    store_rel(gp.status_, Grunnable)
     if action == ALOSTP:
         mp.p = None
         if gp is sched.maing:

@@ -1,11 +1,14 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, load, lock as mlock, mutex, store, unlock as munlock)
+from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock as mlock, mutex, store, unlock as munlock)
 from .chan cimport enter, leave
 from .gmp cimport P
 from .park cimport Op, opready
 from .sema cimport Locker, Passed, Semop, Waitq, chainlen, passed, readyall, requeue
+
+cdef extern from "native.h":
+    Rwop poolget "gort_poolget"()
 
 cdef enum:
     WRITER = 0x20000000
@@ -50,6 +53,7 @@ cdef class RLocker(Locker):
 cdef class Rwop(Semop):
     cdef RWMutex rw
     cdef bint reader
+    cdef void reset(self) noexcept
     @cython.locals(rw=RWMutex, s=int64_t)
     cdef int start(self, P pp) noexcept
     cdef void unqueue(self) noexcept

@@ -28,6 +28,8 @@ if not cython.compiled:
         install_slots,
         load,
         mutex,
+        poolget,
+        poolops,
         store,
     )
     from ..platform import lock as mlock
@@ -56,6 +58,7 @@ class RWMutex(Locker):
         self.readers = Waitq()
         self.writers = Waitq()
 
+    @cython.binding(False)
     def lock(self) -> Rwop:
         """Lock for writing; await it. Waits for readers and other writers."""
         return newrwop(self, False)
@@ -64,6 +67,7 @@ class RWMutex(Locker):
         """Lock for writing if that needs no waiting; whether it did. From any thread."""
         return cas(self.state, 0, WRITER)
 
+    @cython.binding(False)
     def unlock(self) -> None:
         """Undo lock, from any goroutine or thread.
 
@@ -71,6 +75,7 @@ class RWMutex(Locker):
         """
         unlockwriter(self)
 
+    @cython.binding(False)
     def rlock(self) -> Rwop:
         """Lock for reading; await it. Waits for a writer that holds it or waits."""
         return newrwop(self, True)
@@ -84,6 +89,7 @@ class RWMutex(Locker):
             if cas(self.state, s, s + 1):
                 return True
 
+    @cython.binding(False)
     def runlock(self) -> None:
         """Undo one rlock, from any goroutine or thread.
 
@@ -95,9 +101,11 @@ class RWMutex(Locker):
         """The reading side as a lock of its own: `async with rw.reader():`, Cond(rw.reader())."""
         return newrlocker(self)
 
+    @cython.binding(False)
     def __aenter__(self) -> Rwop:
         return newrwop(self, False)
 
+    @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         unlockwriter(self)
         return passed
@@ -239,17 +247,21 @@ class RLocker(Locker):
 
     __slots__ = ("rw",)
 
+    @cython.binding(False)
     def lock(self) -> Rwop:
         """rw.rlock()."""
         return newrwop(self.rw, True)
 
+    @cython.binding(False)
     def unlock(self) -> None:
         """rw.runlock()."""
         unlockreader(self.rw)
 
+    @cython.binding(False)
     def __aenter__(self) -> Rwop:
         return newrwop(self.rw, True)
 
+    @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         unlockreader(self.rw)
         return passed
@@ -276,6 +288,10 @@ class Rwop(Semop):
 
     __slots__ = ("rw", "reader")
 
+    def reset(self) -> None:
+        Semop.reset(self)
+        self.rw = None
+
     def start(self, pp: P) -> int:
         rw = self.rw
         if self.reader:
@@ -292,9 +308,11 @@ class Rwop(Semop):
 
 
 def newrwop(rw: RWMutex, reader: bool) -> Rwop:
-    op = Rwop.__new__(Rwop)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
+    op = poolget()
+    if op is None:
+        op = Rwop.__new__(Rwop)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
     op.rw = rw
     op.reader = reader
     return op
@@ -332,3 +350,4 @@ def unlockreader(rw: RWMutex) -> None:
 
 
 install_slots(Rwop)
+poolops(Rwop)

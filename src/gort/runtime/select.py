@@ -24,77 +24,99 @@ if not cython.compiled:
         lock,
         poolget,
         poolops,
-        store,
         unlock,
     )
     from .chan import AGAIN, KSEND, tryrecv, trysend
-    from .gmp import OPNEW, WPENDING, P
+    from .gmp import OPNEW, P
 
 
 class Select(Op):
-    """gort.select(...). Await it: (index, value)."""
+    """gort.select(...). Await it: (index, value).
 
-    __slots__ = ("cases", "order", "hasdefault")
+    first: its cases but for nil channels, n of them, in lock order, linked by `nextcase`.
+    """
+
+    __slots__ = ("first", "n", "hasdefault")
 
     def __init__(self) -> None:
         if not cython.compiled:
             super().__init__()
+            self.first: Chanop | None = None
+            self.n = 0
             self.hasdefault = False
 
     def reset(self) -> None:
-        store(self.won, WPENDING)
-        self.state = OPNEW
-        self.g = None
-        self.tw = None
-        self.cases = None
-        self.order = None
-        self.value = None
+        Op.reset(self)
+        self.unlink()
+
+    def unlink(self) -> None:
+        """Take the chain apart, one by one: a long one would drop itself recursively."""
+        while self.first is not None:
+            sg = self.first
+            self.first = sg.nextcase
+            sg.nextcase = None
+        self.n = 0
 
     def start(self, pp: P) -> int:
-        order = self.order
-        sellock(order)
-        code = self.look(order, pp)
+        sellock(self.first)
+        code = self.look(pp)
         if code != AGAIN:
-            selunlock(order)
+            selunlock(self.first)
             return code
         if self.hasdefault:
-            selunlock(order)
+            selunlock(self.first)
             self.value = (-1, None)
             return RETURN
-        self.gopark(3 if order else 4)
-        for i in range(len(order)):
-            sg: Chanop = order[i]
+        self.gopark(3 if self.n else 4)
+        sg = self.first
+        while sg is not None:
             sg.sel = self
             sg.c.enqueue(sg)
-        selunlock(order)
+            sg = sg.nextcase
+        selunlock(self.first)
         return YIELD
 
-    def look(self, order: list[Chanop], pp: P) -> int:
-        """Do the first case that can be done, in a uniformly random order (Fisher and
-        Yates, as far as it is needed); AGAIN when there is none."""
+    def look(self, pp: P) -> int:
+        """Do the first case that can be done, in a uniformly random order; AGAIN when
+        there is none."""
+        if self.n > 2:
+            return self.lookmany(pp)
+        sg = self.first
+        if sg is None:
+            return AGAIN
+        other = sg.nextcase
+        if other is not None and cheaprandn(2) != 0:
+            other = sg
+            sg = sg.nextcase
+        code = trycase(sg, pp)
+        if code == AGAIN and other is not None:
+            sg = other
+            code = trycase(sg, pp)
+        return AGAIN if code == AGAIN else self.chosen(sg, code)
+
+    def lookmany(self, pp: P) -> int:
+        """After Fisher and Yates, as far as it is needed."""
+        order = []
+        sg = self.first
+        while sg is not None:
+            order.append(sg)
+            sg = sg.nextcase
         n = len(order)
-        if n > 2:
-            order = list(order)
         while n > 0:
-            j = cheaprandn(n) if n > 1 else 0
-            sg: Chanop = order[j]
-            c = sg.c
-            code = trysend(c, sg, pp) if sg.kind == KSEND else tryrecv(c, sg, pp)
+            j = cheaprandn(n)
+            sg = order[j]
+            code = trycase(sg, pp)
             if code != AGAIN:
                 return self.chosen(sg, code)
             n -= 1
-            if n == 1 and len(order) == 2:
-                sg = order[1 - j]
-                c = sg.c
-                code = trysend(c, sg, pp) if sg.kind == KSEND else tryrecv(c, sg, pp)
-                return AGAIN if code == AGAIN else self.chosen(sg, code)
-            if n > 0:
-                order[j] = order[n]
+            order[j] = order[n]
         return AGAIN
 
     def finish(self) -> int:
         self.unqueue()
-        sg: Chanop = self.cases[self.code]
+        sg = self.first
+        while sg.index != self.code:
+            sg = sg.nextcase
         return self.chosen(sg, sg.deliver())
 
     def chosen(self, sg: Chanop, code: int) -> int:
@@ -109,36 +131,69 @@ class Select(Op):
         return code
 
     def unqueue(self) -> None:
-        order = self.order
-        for i in range(len(order)):
-            sg: Chanop = order[i]
+        sg = self.first
+        while sg is not None:
             c = sg.c
             lock(c.lock)
             c.dequeue(sg)
             unlock(c.lock)
             sg.sel = None
+            sg = sg.nextcase
+
+    def addcase(self, op: Chanop, index: int) -> None:
+        """Mark op as used by this select, at this index, and put it in lock order."""
+        if op.used or op.state != OPNEW:
+            raise RuntimeError(
+                f"select case {index} was used already: an op is used once, make a new one"
+            )
+        op.used = True
+        op.index = index
+        self.n += 1
+        at = self.first
+        if at is None or op.c.seq < at.c.seq:
+            op.nextcase = at
+            self.first = op
+            return
+        while at.nextcase is not None and at.nextcase.c.seq <= op.c.seq:
+            at = at.nextcase
+        op.nextcase = at.nextcase
+        at.nextcase = op
+
+    def untake(self) -> None:
+        """A bad case came: the ops before it are as they were."""
+        sg = self.first
+        while sg is not None:
+            sg.used = False
+            sg = sg.nextcase
+        self.unlink()
 
 
-def sellock(order: list[Chanop]) -> None:
-    """Lock every channel once; `order` is sorted by channel."""
+def sellock(first: Chanop | None) -> None:
+    """Lock every channel once; the chain is sorted by channel."""
     last = None
-    for i in range(len(order)):
-        sg: Chanop = order[i]
+    sg = first
+    while sg is not None:
         if sg.c is not last:
             last = sg.c
             lock(last.lock)
+        sg = sg.nextcase
 
 
-def selunlock(order: list[Chanop]) -> None:
+def selunlock(first: Chanop | None) -> None:
     last = None
-    for i in range(len(order)):
-        sg: Chanop = order[i]
+    sg = first
+    while sg is not None:
         if sg.c is not last:
             last = sg.c
             unlock(last.lock)
+        sg = sg.nextcase
 
 
-@cython.locals(sg=Chanop, self=Select, cases=tuple, order=list)
+def trycase(sg: Chanop, pp: P) -> int:
+    return trysend(sg.c, sg, pp) if sg.kind == KSEND else tryrecv(sg.c, sg, pp)
+
+
+@cython.locals(op=Chanop, self=Select)
 def select(*ops: Chanop | None, default: bool = False) -> Select:
     """Do one of several channel operations; await it: (index, value).
 
@@ -150,23 +205,22 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
     Raises TypeError for what is no channel operation, RuntimeError for one that
     was used before.
     """
-    cases = ops
-    order = []
-    for i in range(len(cases)):
-        op = cases[i]
-        if op is None:
-            continue
-        if not isinstance(op, Chanop):
-            untake(order)
-            raise TypeError(
-                f"select case {i} must be a channel operation such as ch.recv() or None, "
-                f"not {type(op).__name__}"
-            )
-        takecase(op, i, order)
     self = newselect()
-    self.cases = cases
-    self.order = order
     self.hasdefault = bool(default)
+    index = 0
+    try:
+        for case in ops:
+            if case is not None:
+                if not isinstance(case, Chanop):
+                    raise TypeError(
+                        f"select case {index} must be a channel operation such as ch.recv() "
+                        f"or None, not {type(case).__name__}"
+                    )
+                self.addcase(case, index)
+            index += 1
+    except BaseException:
+        self.untake()
+        raise
     return self
 
 
@@ -177,33 +231,6 @@ def newselect() -> Select:
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
     return op
-
-
-def takecase(op: Chanop, index: int, order: list[Chanop]) -> None:
-    """Mark op as used by a select, at this index of it, and put it in lock order."""
-    if op.used or op.state != OPNEW:
-        untake(order)
-        raise RuntimeError(
-            f"select case {index} was used already: an op is used once, make a new one"
-        )
-    op.used = True
-    op.index = index
-    order.append(op)
-    i = len(order) - 1
-    while i > 0:
-        sg: Chanop = order[i - 1]
-        if sg.c.seq <= op.c.seq:
-            break
-        order[i] = sg
-        i -= 1
-    order[i] = op
-
-
-def untake(order: list[Chanop]) -> None:
-    """A bad case came: the ops before it are as they were."""
-    for i in range(len(order)):
-        sg: Chanop = order[i]
-        sg.used = False
 
 
 install_slots(Select)

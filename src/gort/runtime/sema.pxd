@@ -13,6 +13,7 @@ cdef class Semop(Op):
     cdef int64_t ticket
     cdef bint requeued
     cdef bint granted
+    cdef void reset(self) noexcept
     cdef bint wins(self)
 
 @cython.final

@@ -39,6 +39,16 @@ class Semop(Op):
             self.ticket = 0
             self.requeued = self.granted = False
 
+    def reset(self) -> None:
+        Op.reset(self)
+        if self.next is not None:
+            self.next = None
+        if self.prev is not None:
+            self.prev = None
+        if self.q is not None:
+            self.q = None
+        self.requeued = self.granted = False
+
     def wins(self) -> bool:
         """Win an op that was taken from its queue; False for a cancelled one."""
         return self.requeued or cas(self.won, WPENDING, WREADY)

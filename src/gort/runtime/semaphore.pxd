@@ -1,11 +1,14 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
+from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
 from .chan cimport enter, leave
 from .gmp cimport P
 from .park cimport Op
 from .sema cimport Passed, Semop, Waitq, passed, readyall
+
+cdef extern from "native.h":
+    Acquire poolget "gort_poolget"()
 
 @cython.final
 cdef class Semaphore:
@@ -27,6 +30,7 @@ cdef class Semaphore:
 
 cdef class Acquire(Semop):
     cdef Semaphore s
+    cdef void reset(self) noexcept
     @cython.locals(s=Semaphore)
     cdef int start(self, P pp) noexcept
     @cython.locals(s=Semaphore, op=Semop)

@@ -26,6 +26,8 @@ if not cython.compiled:
         load,
         lock,
         mutex,
+        poolget,
+        poolops,
         store,
         unlock,
     )
@@ -52,6 +54,7 @@ class Semaphore:
         store(self.state, 2 * self.size)
         self.q = Waitq()
 
+    @cython.binding(False)
     def acquire(self, n: int = 1) -> Acquire:
         """Take n units; await it. Waits until they are free and it is first in turn.
 
@@ -69,6 +72,7 @@ class Semaphore:
         """Take n units if they are free and nobody waits; whether it did. From any thread."""
         return self.take(weight(n, "try_acquire"))
 
+    @cython.binding(False)
     def release(self, n: int = 1) -> None:
         """Give n units back, from any goroutine or thread.
 
@@ -77,9 +81,11 @@ class Semaphore:
         if not self.put(weight(n, "release")):
             raise RuntimeError(f"release({n}) of a semaphore: that is more than was acquired")
 
+    @cython.binding(False)
     def __aenter__(self) -> Acquire:
         return self.acquire(1)
 
+    @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         self.release(1)
         return passed
@@ -159,6 +165,10 @@ class Acquire(Semop):
 
     __slots__ = ("s",)
 
+    def reset(self) -> None:
+        Semop.reset(self)
+        self.s = None
+
     def start(self, pp: P) -> int:
         s = self.s
         if s.take(self.ticket):
@@ -177,9 +187,11 @@ class Acquire(Semop):
 
 
 def newacquire(s: Semaphore, n: int) -> Acquire:
-    op = Acquire.__new__(Acquire)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
+    op = poolget()
+    if op is None:
+        op = Acquire.__new__(Acquire)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
     op.s = s
     op.ticket = n
     return op
@@ -204,3 +216,4 @@ def weight(n: Any, what: str) -> int:
 
 
 install_slots(Acquire)
+poolops(Acquire)

@@ -32,7 +32,7 @@ if not cython.compiled:
         usleep,
     )
     from .gm import matchall
-    from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, sched
+    from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, allocp, sched
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
     from .runq import globrunqput, runqempty, runqget
     from .timers import movetimers
@@ -146,7 +146,7 @@ def procresize(n: int) -> None:
     first n. The work and the timers of those that die go to the others."""
     old = load(sched.nprocs)
     while len(sched.allp) < n:
-        pp = P(len(sched.allp))
+        pp = allocp(len(sched.allp))
         store(pp.status, Pgcstop)
         sched.allp.append(pp)
     for i in range(old, n):

@@ -231,7 +231,10 @@ class Invariants:
         elif kind == "Join":
             found = op.target.status_.v != 6
         elif kind == "Select":
-            found = all(sg.queued for sg in op.order)
+            sg = op.first
+            while sg is not None and sg.queued:
+                sg = sg.nextcase
+            found = sg is None
         elif kind == "Iowait":
             found = op.fd in self.sim.runtime.netpoll.np.pds
         else:
