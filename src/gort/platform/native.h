@@ -344,6 +344,9 @@ gort_slotswap_(gort_slot *s, PyObject *o)
     return old ? old : Py_NewRef(Py_None);
 }
 #define gort_slotswap(s, o) gort_slotswap_(&(s), (PyObject *)(o))
+/* Into a slot that is empty and that nobody else fills. */
+#define gort_slotput(s, o) \
+    __atomic_store_n(&(s).v, Py_NewRef((PyObject *)(o)), __ATOMIC_RELEASE)
 #define gort_slotset(s) (__atomic_load_n(&(s).v, __ATOMIC_ACQUIRE) != NULL)
 
 #define GORT_RUNQ 256
@@ -368,6 +371,26 @@ gort_ringcopy_(gort_ring *src, int64_t i, gort_ring *dst, int64_t j)
 }
 #define gort_ringput(r, i, o) gort_ringput_(&(r), (i), (PyObject *)(o))
 #define gort_ringcopy(src, i, dst, j) gort_ringcopy_(&(src), (i), &(dst), (j))
+
+/* Items of a list that its owner's lock protects: by move, without the list's own lock.
+ * None stands where nothing is. */
+static inline void
+gort_listput(PyObject *list, Py_ssize_t i, PyObject *o)
+{
+    PyObject **at = ((PyListObject *)list)->ob_item + i;
+    PyObject *none = *at;
+    *at = Py_NewRef(o);
+    Py_DECREF(none);
+}
+
+static inline PyObject *
+gort_listtake(PyObject *list, Py_ssize_t i)
+{
+    PyObject **at = ((PyListObject *)list)->ob_item + i;
+    PyObject *o = *at;
+    *at = Py_NewRef(Py_None);
+    return o;
+}
 
 /* ---- resuming a coroutine -------------------------------------------------- */
 #define GORT_YIELD 0

@@ -43,10 +43,13 @@ cdef extern from "native.h" nogil:
 
 cdef extern from "native.h":
     object slotswap "gort_slotswap"(slot s, object o)
+    void slotput "gort_slotput"(slot s, object o) noexcept
     object slotpeek "gort_slotpeek"(slot s)
     void slotclear "gort_slotclear"(slot s) noexcept
     void ringput "gort_ringput"(ring r, int64_t i, object o) noexcept
     object ringtake "gort_ringtake"(ring r, int64_t i)
+    void listput "gort_listput"(list l, Py_ssize_t i, object o) noexcept
+    object listtake "gort_listtake"(list l, Py_ssize_t i)
 
     void uncounted "gort_uncounted"(object o) noexcept
 

@@ -222,6 +222,11 @@ def slotswap(s: slot, o: Any) -> Any:
         _word.release()
 
 
+def slotput(s: slot, o: Any) -> None:
+    """Into a slot that is empty and that nobody else fills."""
+    s.v = o
+
+
 def slotpeek(s: slot) -> Any:
     return s.v
 
@@ -249,6 +254,16 @@ def ringtake(r: list[Any], i: int) -> Any:
 
 def ringcopy(src: list[Any], i: int, dst: list[Any], j: int) -> None:
     dst[j % RUNQ] = src[i % RUNQ]
+
+
+def listput(items: list[Any], i: int, o: Any) -> None:
+    items[i] = o
+
+
+def listtake(items: list[Any], i: int) -> Any:
+    o = items[i]
+    items[i] = None
+    return o
 
 
 def _run(ctx: slot, result: slot, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> int:

@@ -43,6 +43,8 @@ from .pure import (
     gothrow,
     immortal,
     install_slots,
+    listput,
+    listtake,
     lockstat,
     opdrop,
     poolget,
@@ -596,6 +598,11 @@ def address(o: object) -> int:
 def slotset(s: slot) -> bool:
     point("slotset")
     return s.v is not None
+
+
+def slotput(s: slot, o: Any) -> None:
+    point("slotput")
+    s.v = o
 
 
 def slotswap(s: slot, o: Any) -> Any:

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t
 
-from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
+from ..platform.native cimport (install_slots, listput, listtake, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
                                 lock, mutex, store_rel, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release
@@ -20,11 +20,12 @@ cdef enum:
 @cython.final
 cdef class Ringbuf:
     cdef list items
+    cdef Py_ssize_t cap
     cdef Py_ssize_t head
     cdef Py_ssize_t n
-    @cython.locals(cap=Py_ssize_t, i=Py_ssize_t, old=list)
+    @cython.locals(i=Py_ssize_t, old=list)
     cdef void push(self, object v)
-    @cython.locals(items=list)
+    @cython.locals(i=Py_ssize_t)
     cdef object pop(self)
 
 @cython.final

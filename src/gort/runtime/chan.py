@@ -31,6 +31,8 @@ if not cython.compiled:
         cas,
         getm,
         install_slots,
+        listput,
+        listtake,
         load,
         lock,
         mutex,
@@ -64,35 +66,33 @@ class WouldBlock(Exception):
 class Ringbuf:
     """A first-in first-out buffer that grows by doubling; under its channel's lock."""
 
-    __slots__ = ("items", "head", "n")
+    __slots__ = ("items", "cap", "head", "n")
 
     def __init__(self) -> None:
         self.items: list[Any] = [None] * 4
+        self.cap = 4
         self.head = 0
         self.n = 0
 
     def push(self, v: Any) -> None:
-        cap = len(self.items)
-        if self.n == cap:
+        if self.n == self.cap:
             old = self.items
-            self.items = old[self.head :] + old[: self.head] + [None] * cap
+            self.items = old[self.head :] + old[: self.head] + [None] * self.cap
             self.head = 0
-            cap = 2 * cap
+            self.cap *= 2
         i = self.head + self.n
-        if i >= cap:
-            i -= cap
-        self.items[i] = v
+        if i >= self.cap:
+            i -= self.cap
+        listput(self.items, i, v)
         self.n += 1
 
     def pop(self) -> Any:
-        items = self.items
-        v = items[self.head]
-        items[self.head] = None
+        i = self.head
         self.head += 1
-        if self.head == len(items):
+        if self.head == self.cap:
             self.head = 0
         self.n -= 1
-        return v
+        return listtake(self.items, i)
 
 
 class Chan:

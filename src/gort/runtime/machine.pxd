@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (add, cas, getm, load, lock, nanotime, note, opdrop,
+from ..platform.native cimport (add, cas, fence, getm, load, lock, nanotime, note, opdrop,
                                 noteclear, noteinterrupt, notesleep, notewakeup, setm, store, store_rel, swap,
                                 unlock)
 from .gmp cimport (G, M, P, PMSHIFT, PSTATE, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched,

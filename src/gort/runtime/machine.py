@@ -29,6 +29,7 @@ if not cython.compiled:
     from ..platform import (
         add,
         cas,
+        fence,
         load,
         lock,
         nanotime,
@@ -300,6 +301,9 @@ def wakep(pp: P) -> None:
     if sched.gm:
         startm(None, False, False)
         return
+    # The work was put with release stores: it is seen by who stops spinning (rule 3)
+    # before we read that somebody spins.
+    fence()
     if load(sched.nmspinning) != 0 or not cas(sched.nmspinning, 0, 1):
         return
     lock(sched.lock)

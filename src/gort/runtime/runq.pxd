@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RUNQ, add, cas, cheaprandn, load, lock, ring, ringcopy, ringput,
-                                ringtake, slot, slotset, slotswap, store, store_rel, unlock, usleep)
+                                ringtake, slot, slotput, slotset, slotswap, store, store_rel, unlock, usleep)
 from .gmp cimport G, P, PSTATE, Prunning, Puser, Sched, sched
 
 cdef void runqput(P pp, G gp, bint next) noexcept

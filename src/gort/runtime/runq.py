@@ -24,6 +24,7 @@ if not cython.compiled:
         ringcopy,
         ringput,
         ringtake,
+        slotput,
         slotset,
         slotswap,
         store_rel,
@@ -58,6 +59,9 @@ def runqlen(pp: P) -> int:
 def runqput(pp: P, gp: G, next: bool) -> None:
     """Queue gp on pp, as runnext when next is set; executed only by the owner."""
     if next:
+        if not slotset(pp.runnext):
+            slotput(pp.runnext, gp)  # thieves only empty it
+            return
         # The one kicked out goes to the tail; a thief may have been faster.
         old = slotswap(pp.runnext, gp)
         if old is None:

@@ -10,6 +10,9 @@ from .park cimport Op
 cdef extern from "native.h":
     Select poolget "gort_poolget"()
 
+cdef enum:
+    MANY = 16
+
 cdef class Select(Op):
     cdef Chanop first
     cdef int32_t n
@@ -36,9 +39,13 @@ cdef class Select(Op):
     @cython.locals(at=Chanop)
     cdef void addcase(self, Chanop op, int32_t index) except *
     @cython.final
+    @cython.locals(sg=Chanop, order=list)
+    cdef void sortcases(self) except *
+    @cython.final
     @cython.locals(sg=Chanop)
     cdef void untake(self) noexcept
 
+cpdef int64_t lockorder(Chanop sg)
 @cython.locals(sg=Chanop, last=Chan)
 cdef void sellock(Chanop first) noexcept
 @cython.locals(sg=Chanop, last=Chan)

@@ -29,6 +29,8 @@ if not cython.compiled:
     from .chan import AGAIN, KSEND, tryrecv, trysend
     from .gmp import OPNEW, P
 
+    MANY = 16
+
 
 class Select(Op):
     """gort.select(...). Await it: (index, value).
@@ -141,7 +143,8 @@ class Select(Op):
             sg = sg.nextcase
 
     def addcase(self, op: Chanop, index: int) -> None:
-        """Mark op as used by this select, at this index, and put it in lock order."""
+        """Mark op as used by this select, at this index, and put it in lock order;
+        where there are many cases sortcases() does that."""
         if op.used or op.state != OPNEW:
             raise RuntimeError(
                 f"select case {index} was used already: an op is used once, make a new one"
@@ -150,7 +153,7 @@ class Select(Op):
         op.index = index
         self.n += 1
         at = self.first
-        if at is None or op.c.seq < at.c.seq:
+        if at is None or op.c.seq < at.c.seq or self.n > MANY:
             op.nextcase = at
             self.first = op
             return
@@ -159,6 +162,17 @@ class Select(Op):
         op.nextcase = at.nextcase
         at.nextcase = op
 
+    def sortcases(self) -> None:
+        order = []
+        while self.first is not None:
+            sg = self.first
+            self.first = sg.nextcase
+            order.append(sg)
+        order.sort(key=lockorder, reverse=True)
+        for sg in order:
+            sg.nextcase = self.first
+            self.first = sg
+
     def untake(self) -> None:
         """A bad case came: the ops before it are as they were."""
         sg = self.first
@@ -166,6 +180,10 @@ class Select(Op):
             sg.used = False
             sg = sg.nextcase
         self.unlink()
+
+
+def lockorder(sg: Chanop) -> int:
+    return sg.c.seq
 
 
 def sellock(first: Chanop | None) -> None:
@@ -218,6 +236,8 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
                     )
                 self.addcase(case, index)
             index += 1
+        if self.n > MANY:
+            self.sortcases()
     except BaseException:
         self.untake()
         raise
