@@ -35,10 +35,15 @@ SETTINGS_OF_THE_SYSTEMS = ("GODEBUG", "GOGC", "GOMAXPROCS", "GOTRACEBACK", "PYTH
 PROBE = """
 import importlib, importlib.metadata, json, sys
 package = sys.argv[1]
+version = ""
 if package:
-    importlib.import_module(package)
+    module = importlib.import_module(package)
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # on PYTHONPATH, and not installed
+        version = module.__version__
 print(json.dumps({
-    "version": importlib.metadata.version(package) if package else "",
+    "version": version,
     "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
     "python": sys.version.split()[0],
 }))
