@@ -16,6 +16,8 @@ from ops import MARK, OPS
 SCRIPT = Path(__file__).parent / "ops.py"
 TIMEOUT = 1200
 WARM_UP = 500
+MORE = 4
+REPETITIONS = 5
 EVENT = "instructions:u"
 
 Spec = tuple[str, int]
@@ -50,7 +52,7 @@ def count(how: str, python: str, src: str, specs: Sequence[Spec]) -> Counts:
 
 
 def by_valgrind(python: str, env: Mapping[str, str], specs: Sequence[Spec]) -> Counts:
-    """All in one process: the counts come from one mark to the next."""
+    """All in one process, all of its threads: the counts come from one mark to the next."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "callgrind"
         tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
@@ -113,23 +115,26 @@ def perf_count(text: str) -> int | None:
 # ---- per operation
 
 
-def per_operation(
-    how: str, python: str, src: str, names: Sequence[str], times: float = 1
-) -> dict[str, float | str]:
-    """Instructions of one operation: of 2n less those of n, so that the start, the end and
-    the warm-up go out."""
+def per_operation(how: str, python: str, src: str, names: Sequence[str]) -> dict[str, float | str]:
+    """Instructions of one operation: of many less those of few, so that the start, the end and
+    the warm-up go out. The least of some repetitions: what differs from one to the next comes
+    on top, as the looks of sysmon, a collection, or a P that goes to another thread, whose
+    objects a free-threaded interpreter then counts by atomic operations."""
     specs: list[Spec] = []
     for name in names:
-        n = int(OPS[name][1] * times)
-        specs += [(name, min(n, WARM_UP)), (name, n), (name, 2 * n)]
+        n = OPS[name][1]
+        specs += [(name, WARM_UP), *[(name, n), (name, MORE * n)] * REPETITIONS]
     counts = count(how, python, src, specs)
+    each = len(specs) // len(names)
     return {
-        name: difference(counts[3 * i + 1], counts[3 * i + 2], specs[3 * i + 1][1])
+        name: difference(counts[i * each + 1 : (i + 1) * each], OPS[name][1])
         for i, name in enumerate(names)
     }
 
 
-def difference(once: int | str, twice: int | str, n: int) -> float | str:
-    if isinstance(once, str):
-        return once
-    return twice if isinstance(twice, str) else (twice - once) / n
+def difference(counts: Counts, n: int) -> float | str:
+    """Of counts of n and of MORE * n by turns."""
+    if said := [why for why in counts if isinstance(why, str)]:
+        return said[0]
+    few, many = min(counts[::2]), min(counts[1::2])
+    return (many - few) / ((MORE - 1) * n)

@@ -70,18 +70,18 @@ async def sleeps(n: int) -> None:
 
 
 OPS: dict[str, tuple[Callable[[int], Any], int]] = {
-    "pingpong": (WORKLOADS["pingpong"].variants["gort"], 5_000),
-    "buffered": (WORKLOADS["buffered"].variants["gort"], 10_000),
-    "select": (WORKLOADS["select"].variants["gort"], 5_000),
-    "yield": (WORKLOADS["yield"].variants["gort"], 10_000),
-    "spawn": (WORKLOADS["spawn"].variants["gort"], 5_000),
-    "spawn-await": (WORKLOADS["spawn-await"].variants["gort"], 5_000),
-    "mutex": (WORKLOADS["mutex"].variants["gort"], 10_000),
-    "mutex-with": (WORKLOADS["mutex-with"].variants["gort"], 10_000),
-    "syscall": (WORKLOADS["syscall"].variants["gort"], 5_000),
-    "timers": (timers, 5_000),
-    "sleeps": (sleeps, 5_000),
-    "echo": (echo, 2_000),
+    "pingpong": (WORKLOADS["pingpong"].variants["gort"], 2_000),
+    "buffered": (WORKLOADS["buffered"].variants["gort"], 5_000),
+    "select": (WORKLOADS["select"].variants["gort"], 2_000),
+    "yield": (WORKLOADS["yield"].variants["gort"], 5_000),
+    "spawn": (WORKLOADS["spawn"].variants["gort"], 2_000),
+    "spawn-await": (WORKLOADS["spawn-await"].variants["gort"], 2_000),
+    "mutex": (WORKLOADS["mutex"].variants["gort"], 5_000),
+    "mutex-with": (WORKLOADS["mutex-with"].variants["gort"], 5_000),
+    "syscall": (WORKLOADS["syscall"].variants["gort"], 2_000),
+    "timers": (timers, 2_000),
+    "sleeps": (sleeps, 2_000),
+    "echo": (echo, 1_000),
 }
 """what runs n operations, and an n that is enough to count them"""
 

@@ -12,6 +12,7 @@ import argparse
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import history
 from targets import ratio
@@ -83,7 +84,7 @@ def draw(entries: Sequence[history.Entry], out: Path) -> None:
     figure.savefig(out, format="svg", metadata={"Date": None})
 
 
-def dots(axes: object, entry: history.Entry, system: str, labels: bool) -> None:
+def dots(axes: Any, entry: history.Entry, system: str, labels: bool) -> None:
     name = {"go": "Go"}.get(system, system)
     height = {row: -i for i, row in enumerate(ROWS)}
     for colour, (interpreter, medians) in zip(COLOURS, entry.medians.items(), strict=False):
@@ -107,7 +108,7 @@ def dots(axes: object, entry: history.Entry, system: str, labels: bool) -> None:
     axes.legend(fontsize=8, loc="lower right" if system == "go" else "lower left")
 
 
-def development(axes: object, entries: Sequence[history.Entry], interpreter: str) -> None:
+def development(axes: Any, entries: Sequence[history.Entry], interpreter: str) -> None:
     labels = [f"{entry.commit}\n{entry.date[5:10]}" for entry in entries]
     for colour, (row, values) in zip(COLOURS, lines(entries, interpreter).items(), strict=True):
         axes.plot(range(len(entries)), values, "o-", color=colour, label=ROWS[row], markersize=4)
