@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ops import MARK, OPS
@@ -52,20 +53,30 @@ def count(how: str, python: str, src: str, specs: Sequence[Spec]) -> Counts:
 
 
 def by_valgrind(python: str, env: Mapping[str, str], specs: Sequence[Spec]) -> Counts:
-    """All in one process, all of its threads: the counts come from one mark to the next."""
+    with dumps(python, env, specs) as found:
+        if isinstance(found, str):
+            return [found] * len(specs)
+        counts = [valgrind_count(text) if said == "ok" else said for said, text in found]
+        return counts[1:]
+
+
+@contextmanager
+def dumps(
+    python: str, env: Mapping[str, str], specs: Sequence[Spec]
+) -> Iterator[Iterable[tuple[str, str]] | str]:
+    """What each spec said and what callgrind wrote at its end, or why there is nothing. All in
+    one process, all of its threads: the counts come from one mark to the next."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "callgrind"
         tool = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"]
         command = [*tool, f"--dump-before={MARK}", python, str(SCRIPT), *spelled(specs)]
         done = run(command, env)
         if isinstance(done, str):
-            return [done] * len(specs)
+            yield done
+            return
         # The first mark ends the start of the process.
-        texts = [Path(f"{out}.{i + 2}") for i in range(len(specs))]
-        return [
-            valgrind_count(text.read_text()) if said == "ok" else said
-            for text, said in zip(texts, done.stdout.splitlines(), strict=True)
-        ]
+        texts = (Path(f"{out}.{i}").read_text() for i in range(1, len(specs) + 2))
+        yield zip(["start", *done.stdout.splitlines()], texts, strict=True)
 
 
 def by_perf(python: str, env: Mapping[str, str], spec: Spec) -> int | str:

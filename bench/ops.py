@@ -14,7 +14,9 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 from workloads import WORKLOADS
@@ -69,6 +71,25 @@ async def sleeps(n: int) -> None:
         await g
 
 
+class Suspended:
+    """Awaited, it suspends its coroutine again and again."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __await__(self) -> Iterator[None]:
+        return repeat(None, self.n)
+
+
+async def resumes(n: int) -> None:
+    """The interpreter alone: a loop in C that resumes a coroutine, which suspends at once."""
+
+    async def suspended() -> None:
+        await Suspended(n)
+
+    deque(suspended().__await__(), maxlen=0)
+
+
 OPS: dict[str, tuple[Callable[[int], Any], int]] = {
     "pingpong": (WORKLOADS["pingpong"].variants["gort"], 2_000),
     "buffered": (WORKLOADS["buffered"].variants["gort"], 5_000),
@@ -82,6 +103,7 @@ OPS: dict[str, tuple[Callable[[int], Any], int]] = {
     "timers": (timers, 2_000),
     "sleeps": (sleeps, 2_000),
     "echo": (echo, 1_000),
+    "resumes": (resumes, 5_000),
 }
 """what runs n operations, and an n that is enough to count them"""
 
