@@ -256,10 +256,10 @@ def child(name: str, size: int) -> None:
     print(json.dumps(took / operations))
 
 
-def point(python: str, name: str, size: int) -> float | str:
+def point(python: str, name: str, size: int, repetitions: int) -> float | str:
     """The least of the repetitions."""
     values = []
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         command = [python, __file__, "--child", name, str(size)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
@@ -272,14 +272,17 @@ def point(python: str, name: str, size: int) -> float | str:
     return min(values)
 
 
-def curves(python: str, names: Sequence[str], most: int) -> str:
+def curves(python: str, names: Sequence[str], most: int, repetitions: int) -> str:
     sizes = [size for size in sorted({*SIZES, *FILES}) if size <= most]
     lines = ["| | " + " | ".join(f"{size:,}" for size in sizes) + " |"]
     lines.append("| --- |" + " ---: |" * len(sizes))
     for name in names:
         cells = []
         for size in sizes:
-            value = point(python, name, size) if size in CURVES[name][1] else ""
+            if size not in CURVES[name][1]:
+                cells.append("")
+                continue
+            value = point(python, name, size, repetitions)
             cells.append(value if isinstance(value, str) else f"{value:.0f}")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -302,6 +305,7 @@ def main() -> None:
     )
     parser.add_argument("--python", nargs="+", default=[sys.executable], metavar="PATH")
     parser.add_argument("--only", type=names, default=list(CURVES), metavar="NAMES")
+    parser.add_argument("--repetitions", type=int, default=REPETITIONS, metavar="N")
     parser.add_argument("--most", type=int, default=SIZES[-1], metavar="N")
     parser.add_argument("--child", nargs=2, metavar=("NAME", "N"), help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -310,7 +314,7 @@ def main() -> None:
         return
     for python in args.python:
         print(subprocess.check_output([python, "-VV"], text=True))
-        print(curves(python, args.only, args.most), end="\n\n", flush=True)
+        print(curves(python, args.only, args.most, args.repetitions), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ history and the lines of the plot. None of them needs a counter, a rival or a pl
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 
 import pytest
 
+import gort
+
+PURE = os.environ.get("GORT_PURE", "") not in ("", "0")
 BENCH = Path(__file__).parent.parent / "bench"
 
 
@@ -204,3 +208,65 @@ def test_plot_draws(load: Any, tmp_path: Path) -> None:
         command = [sys.executable, str(BENCH / "plot.py"), f"--history={file}", f"--out={out}"]
         subprocess.run(command, check=True)
         assert "<svg" in out.read_text()
+
+
+# ---- profiles
+
+
+def test_profile_parts(load: Any) -> None:
+    """A function's own instructions are those outside its calls; a later part knows the names
+    that an earlier one gave."""
+    where = load("where")
+    first = """\
+ob=(1) /lib/gort/runtime/chan.so
+fn=(1) send
+0 11
+cob=(2) /usr/bin/python3.11
+cfn=(2) PyLong_New
+calls=1 0
+0 500
+0 3
+ob=(2)
+fn=(2)
+0 500
+fn=(3) PyDict_Get'2
++1 4
+totals: 518
+"""
+    parts = where.Parts()
+    own = parts.read(first.splitlines())
+    assert own["gort", "send"] == 14
+    assert own["Python", "PyLong_New"] == 500
+    assert own["Python", "PyDict_Get"] == 4
+    assert parts.read(["ob=(1)", "fn=(1)", "* 9"]) == {("gort", "send"): 9}
+
+
+def test_owners(load: Any) -> None:
+    owner = load("where").owner
+    assert owner("/x/src/gort/platform/native.cpython-311-x86_64-linux-gnu.so") == "gort"
+    assert owner("/usr/bin/python3.13t") == "Python"
+    assert owner("/usr/lib/libpython3.11.so.1.0") == "Python"
+    assert owner("/lib/x86_64-linux-gnu/libc.so.6") == "others"
+
+
+# ---- scale
+
+
+@pytest.mark.parametrize("name", ["yields", "pairs", "parked", "spawns", "timers", "selects"])
+def test_curves_run(load: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scale = load("scale")
+    monkeypatch.setattr(scale, "OPERATIONS", 40)
+    took, operations = gort.run(scale.CURVES[name][0], 10, procs=1)
+    assert took > 0 and 10 <= operations <= 40
+
+
+@pytest.mark.skipif(not PURE, reason="the simulator runs uncompiled: where nothing else does")
+def test_simulated_processors(load: Any) -> None:
+    """The same each time; twice the processors with work of their own do it in less time, and
+    a pair that is alone gains nothing."""
+    scalesim = load("scalesim")
+    assert scalesim.cost("pairs", 2, 4) == scalesim.cost("pairs", 2, 4)
+    one, two = scalesim.row("ready", 1), scalesim.row("ready", 2)
+    assert two["time"] < 0.75 * one["time"]
+    assert one["steps"] < two["steps"] < 2 * one["steps"]
+    assert scalesim.row("one_pair", 2)["time"] >= scalesim.row("one_pair", 1)["time"]
