@@ -105,7 +105,8 @@ def dots(axes: Any, entry: history.Entry, system: str, labels: bool) -> None:
         if system == "go"
         else f"{name} over gort: right of 1x gort needs less"
     )
-    axes.legend(fontsize=8, loc="lower right" if system == "go" else "lower left")
+    if labels:
+        axes.legend(fontsize=8, loc="lower right")
 
 
 def development(axes: Any, entries: Sequence[history.Entry], interpreter: str) -> None:
