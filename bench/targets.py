@@ -216,7 +216,10 @@ def main() -> None:
     parser.add_argument("--history", type=Path, default=history.FILE, metavar="FILE")
     parser.add_argument("--markdown", action="store_true")
     args = parser.parse_args()
-    entry = history.load(args.history)[-1]
+    entries = history.load(args.history)
+    if not entries:
+        raise SystemExit(f"{args.history} is empty: run bench/run.py first")
+    entry = entries[-1]
     print(f"{entry.date}, {entry.commit}, {entry.machine}", end="\n\n")
     for interpreter, medians in entry.medians.items():
         print(report(interpreter, medians, args.markdown), end="\n\n")

@@ -22,7 +22,7 @@ BENCH = Path(__file__).parent.parent / "bench"
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(BENCH))
-    for path in [*BENCH.glob("*.py"), *BENCH.glob("workloads/*.py")]:
+    for path in [*BENCH.glob("*.py"), BENCH / "workloads.py"]:
         monkeypatch.delitem(sys.modules, path.stem, raising=False)
 
     def load(name: str) -> ModuleType:
@@ -247,6 +247,21 @@ def test_owners(load: Any) -> None:
     assert owner("/usr/bin/python3.13t") == "Python"
     assert owner("/usr/lib/libpython3.11.so.1.0") == "Python"
     assert owner("/lib/x86_64-linux-gnu/libc.so.6") == "others"
+
+
+# ---- the programs
+
+
+@pytest.mark.parametrize("system", ["gort", "asyncio"])
+def test_programs(load: Any, system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    load("workloads")
+    programs = sys.modules["workloads.programs"]
+    monkeypatch.setattr(programs, "MEMBERS", 5)
+    run = load("systems").SYSTEMS[system].run
+    assert run(programs.SIEVE.variants[system], 10)[0] == 29
+    assert run(programs.FIB_1.variants[system], 10)[0] == 55
+    for hops in (1, 7):
+        assert run(programs.RING.variants[system], hops) > 0
 
 
 # ---- scale
