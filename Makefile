@@ -6,6 +6,9 @@ ARGS ?=
 # Seeds for each case of `make sim`; minutes of `make stress` for each Python.
 SEEDS ?= 2000
 MINUTES ?= 3
+# The commits that `make bench-check` compares; HEAD=. is the working tree.
+BASE ?= HEAD~1
+HEAD ?= HEAD
 
 VENV := .venv
 VENV_FT := .venv-ft
@@ -20,7 +23,7 @@ INPUTS := $(CODE) $(wildcard setup.py pyproject.toml setup.cfg MANIFEST.in READM
 # The installs share build/ and the generated C files.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test bench sim stress lint clean FORCE
+.PHONY: demo test bench bench-check bench-plot sim stress lint clean FORCE
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/gort run examples/wordcount.py
@@ -31,11 +34,22 @@ test: $(VENV)/.installed $(VENV_FT)/.installed
 
 bench: $(VENV)/.bench $(VENV_FT)/.bench
 	@if [ -s $(STATE)/freethreaded ]; then \
-		set -x; $(VENV)/bin/python bench/run.py --python $(VENV)/bin/python $(VENV_FT)/bin/python; \
+		set -x; $(VENV)/bin/python bench/run.py --targets \
+			--python $(VENV)/bin/python $(VENV_FT)/bin/python; \
 	else \
 		echo "NOT MEASURED: there is no free-threaded Python" >&2; \
-		$(VENV)/bin/python bench/run.py; \
+		$(VENV)/bin/python bench/run.py --targets; \
 	fi
+
+# Which operations take more instructions than before; needs valgrind, or perf's counters.
+bench-check: $(VENV)/.check $(VENV_FT)/.check
+	@[ -s $(STATE)/freethreaded ] || echo "NOT COMPARED: there is no free-threaded Python" >&2
+	$(VENV)/bin/python bench/check.py --base $(BASE) --head $(HEAD) --python \
+		$(VENV)/bin/python $$(ls $(VENV_FT)/bin/python 2>/dev/null)
+
+# docs/bench.svg, of bench/history.jsonl.
+bench-plot: $(VENV)/.bench
+	$(VENV)/bin/python bench/plot.py
 
 # The simulator runs uncompiled: it needs no build.
 sim:
@@ -128,6 +142,11 @@ $(VENV_FT)/.installed: $(VENV_FT)/.created $(STATE)/inputs $(INPUTS)
 	fi
 	@touch $@
 
+# bench/check.py builds commits itself.
+%/.check: %/.created $(STATE)/build-requires
+	@if [ -x $*/bin/python ]; then $*/bin/python -m pip install -q -r $(STATE)/build-requires; fi
+	@touch $@
+
 $(VENV_LINT)/.created: $(STATE)/python
 	@$(call create_venv,"$$(cat $<)",$(VENV_LINT)); touch $@
 
@@ -135,7 +154,9 @@ $(VENV_LINT)/.created: $(STATE)/python
 BUILD_REQUIRES = import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")
 
-$(VENV_LINT)/.installed: $(VENV_LINT)/.created pyproject.toml Makefile
-	@$(VENV_LINT)/bin/python -c '$(BUILD_REQUIRES)' > $(STATE)/build-requires
+$(STATE)/build-requires: pyproject.toml $(STATE)/python
+	@"$$(cat $(STATE)/python)" -c '$(BUILD_REQUIRES)' > $@
+
+$(VENV_LINT)/.installed: $(VENV_LINT)/.created $(STATE)/build-requires Makefile
 	$(VENV_LINT)/bin/python -m pip install -q $(LINTERS) -r $(STATE)/build-requires
 	@touch $@

@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import build
+import history
+import targets
 from harness import FULL, QUICK, Scale, Workload
 from systems import SYSTEMS, System
 from table import Cell, table
@@ -35,10 +37,15 @@ SETTINGS_OF_THE_SYSTEMS = ("GODEBUG", "GOGC", "GOMAXPROCS", "GOTRACEBACK", "PYTH
 PROBE = """
 import importlib, importlib.metadata, json, sys
 package = sys.argv[1]
+version = ""
 if package:
-    importlib.import_module(package)
+    module = importlib.import_module(package)
+    try:
+        version = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:  # on PYTHONPATH, and not installed
+        version = module.__version__
 print(json.dumps({
-    "version": importlib.metadata.version(package) if package else "",
+    "version": version,
     "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
     "python": sys.version.split()[0],
 }))
@@ -184,6 +191,7 @@ class Results:
         default_factory=dict
     )
     failures: dict[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)
+    complete: bool = True
 
     def add(self, job: Job, result: dict[str, float] | str) -> None:
         if isinstance(result, str):
@@ -213,6 +221,7 @@ def measure_all(
                 results.add(job, measure(job, scale))
     except KeyboardInterrupt:
         progress("interrupted\n")
+        results.complete = False
     progress("")
     return results
 
@@ -243,6 +252,29 @@ def report(interpreter: Interpreter, workloads: Sequence[Workload], results: Res
     return "\n".join(parts)
 
 
+def medians_of(
+    interpreter: Interpreter, workloads: Sequence[Workload], results: Results
+) -> history.Medians:
+    medians: history.Medians = {}
+    for workload in workloads:
+        for row in workload.rows:
+            for system in interpreter.found:
+                cell = results.cell(Job(interpreter, system, workload), row.metric)
+                if isinstance(cell, float | int):
+                    key = history.row_key(workload.name, row.metric)
+                    medians.setdefault(key, {})[system] = cell
+    return medians
+
+
+def entry_of(medians: dict[str, history.Medians], rounds: int) -> history.Entry:
+    machine = f"{cpu_model()}, {os.cpu_count()} CPUs, Linux {platform.release()}"
+    return history.Entry(now(), commit(), machine, rounds, medians)
+
+
+def now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def as_json(
     interpreters: Sequence[Interpreter],
     results: Results,
@@ -251,7 +283,7 @@ def as_json(
     """A result names its interpreter by number; Go's has none."""
     numbers = {interpreter.path: i for i, interpreter in enumerate(interpreters)}
     return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "date": now(),
         "commit": commit(),
         "machine": {"cpu": cpu_model(), "cpus": os.cpu_count(), "kernel": platform.release()},
         "scale": dataclasses.asdict(scale),
@@ -345,6 +377,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small and rough")
     parser.add_argument("--parked", type=int, help="goroutines of the memory row")
     parser.add_argument("--json", type=Path, metavar="FILE", help="writes every round there")
+    parser.add_argument("--targets", action="store_true", help="checks the targets of gort")
+    parser.add_argument(
+        "--history",
+        type=Path,
+        default=history.FILE,
+        metavar="FILE",
+        help="a full run adds a line to it (default: bench/history.jsonl; /dev/null for none)",
+    )
     return parser.parse_args()
 
 
@@ -362,6 +402,12 @@ def main() -> None:
     for interpreter in interpreters:
         print(report(interpreter, workloads, results), end="\n\n")
     print("medians; x: gort's value over that system's (below 1: gort needs less)")
+    medians = {i.name: medians_of(i, workloads, results) for i in interpreters}
+    if args.targets:
+        for name, rows in medians.items():
+            print("\n" + targets.report(name, rows))
+    if results.complete and not (args.quick or args.only or args.systems):
+        history.append(args.history, entry_of(medians, rounds))
     if args.json:
         args.json.write_text(json.dumps(as_json(interpreters, results, scale), indent=1) + "\n")
 

@@ -13,6 +13,7 @@ import (
 
 const (
 	warmUp = 1000
+	crowd  = 1000000
 	nap    = time.Millisecond
 	block  = time.Second
 	settle = 200 * time.Millisecond
@@ -66,6 +67,12 @@ func memory(scale Scale) Metrics {
 	return Metrics{"memory": float64(parked(scale.Parked)) / float64(scale.Parked)}
 }
 
+func million(Scale) Metrics {
+	parked(warmUp)
+	runtime.GC()
+	return Metrics{"memory-million": float64(parked(crowd)) / crowd}
+}
+
 // ---- lateness
 
 func beside(other func(end time.Time), seconds float64) Metrics {
@@ -79,7 +86,7 @@ func beside(other func(end time.Time), seconds float64) Metrics {
 				break
 			}
 			time.Sleep(nap)
-			late = append(late, (time.Since(start) - nap).Seconds()*1e3)
+			late = append(late, (time.Since(start)-nap).Seconds()*1e3)
 		}
 		close(done)
 	}()

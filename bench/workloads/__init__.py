@@ -3,7 +3,20 @@ measured, and each system's program in its own idiom."""
 
 from harness import Workload
 
-from . import blocking, channels, echo, idle, lateness, memory, sleeps, spawning, speedup, yielding
+from . import (
+    blocking,
+    channels,
+    echo,
+    idle,
+    lateness,
+    locking,
+    memory,
+    programs,
+    sleeps,
+    spawning,
+    speedup,
+    yielding,
+)
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload
@@ -15,8 +28,15 @@ WORKLOADS: dict[str, Workload] = {
         yielding.YIELD,
         spawning.SPAWN,
         spawning.SPAWN_AWAIT,
+        locking.MUTEX,
+        locking.MUTEX_WITH,
+        programs.SIEVE,
+        programs.RING,
+        programs.FIB_1,
+        programs.FIB_2,
         blocking.SYSCALL,
         memory.MEMORY,
+        memory.MILLION,
         lateness.HOG,
         lateness.BLOCKER,
         echo.ECHO,

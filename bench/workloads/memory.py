@@ -1,6 +1,8 @@
 """Memory of a parked goroutine: start many that wait at one gate, and see by how much the
 resident set has grown once all of them wait; bytes a goroutine. The gate is a channel that
-is closed at the end (gort, runloom, Go) or an event."""
+is closed at the end (gort, runloom, Go) or an event.
+
+memory-million: the same with a million, for those that may have so many."""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from pathlib import Path
 from harness import Main, Metrics, Row, Run, Scale, Workload
 
 WARM_UP = 1000
+CROWD = 1_000_000
 POLL = 0.01
 
 
@@ -26,6 +29,20 @@ MEMORY = Workload(
 )
 
 
+def measure_million(run: Run, main: Main, scale: Scale) -> Metrics:
+    run(main, WARM_UP)
+    gc.collect()
+    return {"memory-million": run(main, CROWD) / CROWD}
+
+
+MILLION = Workload(
+    "memory-million",
+    (Row("memory-million", "parked goroutine, of a million", "bytes"),),
+    measure_million,
+    in_go=True,
+)
+
+
 def resident() -> int:
     """Bytes, exact (statm's figure lags behind by some pages a CPU)."""
     found = re.search(
@@ -36,6 +53,7 @@ def resident() -> int:
 
 
 @MEMORY.variant("gort")
+@MILLION.variant("gort")
 async def gort_parked(n: int) -> int:
     import gort
 
