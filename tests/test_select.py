@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -238,6 +239,27 @@ def test_cancel_parked_select_loses_nothing(procs: int) -> None:
                     await g
             with pytest.raises(gort.WouldBlock):
                 b.recv_nowait()
+
+    gort.run(main, procs=procs)
+
+
+def test_select_over_many_channels(procs: int) -> None:
+    async def main() -> None:
+        chs: list[gort.Chan[int]] = [gort.chan(1) for _ in range(100)]
+        random.Random(1).shuffle(chs)  # the lock order is another one
+        for k in (0, 57, 99):
+            await chs[k].send(k)
+            assert await gort.select(*[c.recv() for c in chs]) == (k, k)
+
+        async def sender() -> None:
+            await chs[42].send(1)
+
+        gort.go(sender)
+        assert await gort.select(*[c.recv() for c in chs], None) == (42, 1)
+        assert [len(c) for c in chs] == [0] * 100
+        op = chs[3].recv()
+        with pytest.raises(RuntimeError, match="select case 101 was used already"):
+            gort.select(*[c.recv() for c in chs], op, op)
 
     gort.run(main, procs=procs)
 
