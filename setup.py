@@ -29,7 +29,7 @@ setup(
                 path.removeprefix("src/").rpartition(".")[0].replace("/", "."),
                 [path],
                 include_dirs=["src/gort/platform"],
-                depends=["src/gort/platform/native.h"],
+                depends=["src/gort/platform/native.h", "src/gort/platform/spawn.h"],
                 extra_compile_args=["-O3", "-ftls-model=initial-exec"],
             )
             for path in SOURCES
