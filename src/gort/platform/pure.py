@@ -293,6 +293,14 @@ def gctrack(o: Any, value: Any) -> None:
     pass
 
 
+def sharedforgood(o: Any) -> None:
+    """o lives as long as the process, and all threads use it: its references need no count."""
+
+
+def awaitby(cls: type, fn: Any) -> None:
+    """Awaiting an object of cls awaits fn(object)."""
+
+
 def ring() -> list[Any]:
     return [None] * RUNQ
 

@@ -66,7 +66,7 @@ static __thread PyObject *gort_records;
 static __thread int gort_nrecords;
 #define GORT_WEAKLIST(o) (*(PyObject **)((char *)(o) + gort_recordtype->tp_weaklistoffset))
 
-static PyObject *
+static PyObject *__attribute__((unused))
 gort_recordalloc(PyTypeObject *t, Py_ssize_t n)
 {
 #ifdef Py_GIL_DISABLED
@@ -83,7 +83,7 @@ gort_recordalloc(PyTypeObject *t, Py_ssize_t n)
 #endif
 }
 
-static void
+static void __attribute__((unused))
 gort_recordfree(void *o)
 {
 #ifdef Py_GIL_DISABLED
@@ -93,7 +93,7 @@ gort_recordfree(void *o)
 #endif
 }
 
-static void
+static void __attribute__((unused))
 gort_record_dealloc(PyObject *o)
 {
     if (gort_recordfinal(o) && PyObject_CallFinalizerFromDealloc(o) < 0)
@@ -130,7 +130,7 @@ gort_recordget(void)
 }
 
 /* The thread's M changes; with drop the thread leaves the runtime for good. */
-static void
+static void __attribute__((unused))
 gort_recordbind(PyObject *mp, PyObject **kept, int drop)
 {
     gort_curm = mp;
@@ -142,7 +142,7 @@ gort_recordbind(PyObject *mp, PyObject **kept, int drop)
     }
 }
 
-static void
+static void __attribute__((unused))
 gort_installrecords(PyObject *type, gort_recordfn final, gort_recordfn clean, gort_resetfn reset)
 {
     PyTypeObject *t = (PyTypeObject *)type;
@@ -157,6 +157,20 @@ gort_installrecords(PyObject *type, gort_recordfn final, gort_recordfn clean, go
     PyType_Modified(t);
 }
 
+/* For an object that lives as long as the process: threads that did not make it would
+ * count its references with atomic operations. */
+static inline void
+gort_sharedforgood(PyObject *o)
+{
+#ifdef Py_GIL_DISABLED
+    o->ob_tid = 0;
+    o->ob_ref_local = UINT32_MAX;
+    o->ob_ref_shared = 0;
+#else
+    Py_INCREF(o);
+#endif
+}
+
 /* o begins to refer to value: have the collector see o, if value may lead to it. */
 static inline void
 gort_gctrack_(PyObject *o, PyObject *value)
@@ -165,6 +179,15 @@ gort_gctrack_(PyObject *o, PyObject *value)
         PyObject_GC_Track(o);
 }
 #define gort_gctrack(o, value) gort_gctrack_((PyObject *)(o), (PyObject *)(value))
+
+/* ---- await of a G --------------------------------------------------------------- */
+static inline void
+gort_awaitby(PyObject *type, unaryfunc fn)
+{
+    PyTypeObject *t = (PyTypeObject *)type;
+    t->tp_as_async->am_await = fn;
+    PyType_Modified(t);
+}
 
 /* ---- gort.go -------------------------------------------------------------------
  * Whether calling fn makes a coroutine and does nothing else. */
@@ -201,7 +224,7 @@ gort_go(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
 
 /* slow, which takes a tuple and a dict, as a function that needs neither where fn is a
  * coroutine function. Its text signature goes before its docstring. */
-static PyObject *
+static PyObject *__attribute__((unused))
 gort_fastgo(PyObject *slow, const char *sig, gort_checkfn check, gort_spawnfn spawn)
 {
     static PyMethodDef def = {"go", (PyCFunction)(void (*)(void))gort_go,

@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t
 
 from cpython.object cimport PyObject
 
@@ -13,6 +13,7 @@ cdef extern from "spawn.h":
     void linkdel "gort_linkdel"(link l, G owner) noexcept
     G linknext "gort_linknext"(link l)
     G recordget "gort_recordget"()
+    void sharedforgood "gort_sharedforgood"(object o) noexcept
     void gctrack "gort_gctrack"(G gp, object value) noexcept
 
     ctypedef bint (*recordfn "gort_recordfn")(PyObject* o) noexcept
@@ -63,7 +64,7 @@ cdef enum:
 cdef class G:
     cdef atomic status_
     cdef mutex lock
-    cdef int32_t waitreason
+    cdef int32_t calllasti
     cdef readonly int64_t goid
     cdef readonly int64_t parentgoid
     cdef object coro
@@ -80,14 +81,14 @@ cdef class G:
     cdef object scope
     cdef object group
     cdef atomic cancelreq
-    cdef bint cancelled
     cdef slot callcode
-    cdef int32_t calllasti
-    cdef int32_t lockcount
-    cdef int16_t outcome
-    cdef bint retrieved
-    cdef bint plain
-    cdef bint issystem
+    cdef int16_t lockcount
+    cdef int8_t waitreason
+    cdef int8_t outcome
+    cdef int8_t cancelled
+    cdef int8_t retrieved
+    cdef int8_t plain
+    cdef int8_t issystem
     cdef object __weakref__
 
 @cython.final
@@ -189,7 +190,7 @@ cdef class Sched:
     cdef atomic deadcheck
     cdef atomic safepoints
     cdef int64_t safegoal
-    cdef list shards
+    cdef tuple shards
     cdef M m0
     cdef G maing
     cdef object mstart

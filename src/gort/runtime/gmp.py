@@ -56,6 +56,7 @@ if not cython.compiled:
         note,
         recordget,
         ring,
+        sharedforgood,
         slot,
         slotclear,
         store,
@@ -490,7 +491,9 @@ class Sched:
         self.maxmcount = 10000
         self.allp = []
         self.allm = set()
-        self.shards = [Shard() for _ in range(NSHARD)]
+        self.shards = tuple(Shard() for _ in range(NSHARD))
+        for shard in self.shards:
+            sharedforgood(shard)
         self.join = self.cancel = self.panic = self.interrupted = None
         self.signals: list[BaseException] = []
         self.dying = exit2

@@ -1,13 +1,13 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
                                 cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slot, slotset, slotswap,
                                 store, store_rel, swap, unlock)
 from .cleanup cimport wakecleanup
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, OPNEW, WPENDING, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    gctrack, newg, sched, throw)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
@@ -24,6 +24,9 @@ cdef extern from "spawn.h":
     bint iscoroutinefunction "gort_iscorofn"(object fn) noexcept
     ctypedef int (*checkfn "gort_checkfn")() except -1
     ctypedef object (*spawnfn "gort_spawnfn")(object coro)
+    ctypedef object (*unaryfunc)(object)
+    void awaitby "gort_awaitby"(object cls, unaryfunc fn) noexcept
+    Join poolget "gort_poolget"()
     object gort_fastgo(object slow, const char* sig, checkfn check, spawnfn spawn)
 
 cdef inline object fastgo(object slow):
@@ -71,6 +74,7 @@ cdef object foreignawait(M mp)
 cdef class Join(Op):
     cdef G target
     cdef Join next
+    cdef void reset(self) noexcept
     @cython.locals(gp=G)
     cdef int start(self, P pp) noexcept
     @cython.locals(gp=G)
@@ -108,6 +112,7 @@ cdef bint swap_lastpoll()
 cdef void checkcallable(object fn) except *
 @cython.locals(op=Join)
 cpdef object join(G gp)
+cdef object joing(object gp)
 cdef bint inuser(M mp)
 @cython.locals(pp=P)
 cpdef void mstart(M mp)

@@ -26,6 +26,7 @@ if not cython.compiled:
         YIELD,
         add,
         asyncgen_hooks,
+        awaitby,
         callsite,
         cheaprandn,
         copycontext,
@@ -42,6 +43,8 @@ if not cython.compiled:
         load,
         lock,
         nanotime,
+        poolget,
+        poolops,
         setm,
         slotset,
         slotswap,
@@ -58,6 +61,8 @@ if not cython.compiled:
         APARK,
         CREQ,
         GOIDBATCH,
+        OPNEW,
+        WPENDING,
         Gdead,
         Grunnable,
         Grunning,
@@ -574,6 +579,8 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     gp.result = value
     gp.outcome = code
     gctrack(gp, value)
+    if gp.throwing is not None:
+        gctrack(gp, gp)
     store(gp.status_, Gdead)
     joinq = gp.joinq
     gp.joinq = None
@@ -635,14 +642,32 @@ class Join(Op):
         self.next = None
         unlock(gp.lock)
 
+    def reset(self) -> None:
+        store(self.won, WPENDING)
+        self.state = OPNEW
+        if self.g is not None:
+            self.g = None
+        if self.tw is not None:
+            self.tw = None
+        if self.next is not None:
+            self.next = None
+        self.target = None
+        self.value = None
+
 
 def join(gp: G) -> Join:
-    op = Join.__new__(Join)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
-        op.next = None
+    op = poolget()
+    if op is None:
+        op = Join.__new__(Join)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+            op.next = None
     op.target = gp
     return op
+
+
+def joing(gp: Any) -> Any:
+    return join(gp)
 
 
 def checkcallable(fn: Any) -> None:
@@ -832,3 +857,5 @@ sched.mstart = mthread
 
 
 install_slots(Join)
+poolops(Join)
+awaitby(G, joing)
