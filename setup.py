@@ -29,7 +29,7 @@ setup(
                 path.removeprefix("src/").rpartition(".")[0].replace("/", "."),
                 [path],
                 include_dirs=["src/gort/platform"],
-                depends=["src/gort/platform/native.h"],
+                depends=sorted(str(p) for p in ROOT.glob("src/gort/platform/*.h")),
                 extra_compile_args=["-O3", "-ftls-model=initial-exec"],
             )
             for path in SOURCES

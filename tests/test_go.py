@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import gc
+import inspect
 import threading
 import time
+import weakref
 from typing import Any
 
 import pytest
@@ -637,6 +640,146 @@ def test_await_oneself() -> None:
         gort.run(main)
     except gort.DeadlockError:
         pass  # Go would deadlock; either is an end with words
+
+
+def test_records_are_reused_only_when_nobody_has_them(procs: int) -> None:
+    """A handle that is kept tells of its own goroutine for ever."""
+
+    async def child(i: int) -> int:
+        if i % 5 == 0:
+            await gort.gosched()
+        return i
+
+    async def main() -> None:
+        kept = {}
+        for i in range(4000):
+            g = gort.go(child, i)
+            if i % 3 == 0:
+                kept[i] = g
+            del g
+        ids = {g.id for g in kept.values()}
+        assert len(ids) == len(kept)
+        for i, g in kept.items():
+            assert await g == i
+            assert g.done() and g.status == "dead"
+        assert {g.id for g in kept.values()} == ids
+
+    gort.run(main, procs=procs)
+
+
+def test_new_goroutine_has_nothing_of_a_dead_one() -> None:
+    """Neither its cancel, nor that it was a plain function, nor its context or result."""
+    var: contextvars.ContextVar[int] = contextvars.ContextVar("var", default=0)
+
+    def plain() -> str:
+        var.set(1)
+        return "plain"
+
+    async def waits() -> None:
+        await gort.chan().recv()
+
+    async def fresh() -> int:
+        await gort.gosched()
+        return var.get()
+
+    async def main() -> None:
+        for _ in range(50):
+            assert await gort.go(plain) == "plain"
+            g = gort.go(waits)
+            await until_waiting(g)
+            g.cancel()
+            with pytest.raises(gort.Cancelled):
+                await g
+            del g
+            new = gort.go(fresh)
+            assert new.status == "runnable" and not new.done()
+            assert await new == 0
+
+    gort.run(main, procs=1)
+
+
+def test_weak_reference_ends_with_the_last_handle() -> None:
+    async def child() -> int:
+        return 1
+
+    async def main() -> None:
+        g = gort.go(child)
+        ref = weakref.ref(g)
+        assert await g == 1
+        del g
+        assert ref() is None
+        more = [gort.go(child) for _ in range(100)]
+        assert ref() is None
+        for m in more:
+            await m
+
+    gort.run(main, procs=1)
+
+
+def test_cycle_through_a_result_is_collected() -> None:
+    class Box:
+        g: Any = None
+
+    async def child(box: Box) -> Box:
+        await gort.gosched()
+        return box
+
+    async def main() -> weakref.ref[Box]:
+        box = Box()
+        box.g = gort.go(child, box)
+        assert await box.g is box
+        return weakref.ref(box)
+
+    ref = gort.run(main)
+    gc.collect()
+    assert ref() is None
+
+
+def test_cycle_through_an_exception_is_collected() -> None:
+    gone = []
+
+    class Guard:
+        def __del__(self) -> None:
+            gone.append(True)
+
+    async def child(me: list[Any]) -> None:
+        guard = Guard()
+        await gort.gosched()
+        raise Boom(guard)
+
+    async def main() -> None:
+        me: list[Any] = []
+        me.append(gort.go(child, me))
+        with pytest.raises(Boom):
+            await me[0]
+
+    gort.run(main)
+    gc.collect()
+    assert gone == [True]
+
+
+def test_signature_and_bad_arguments() -> None:
+    assert str(inspect.signature(gort.go)).startswith("(fn")
+    assert "goroutine" in gort.go.__doc__
+
+    async def child(a: int) -> int:
+        return a
+
+    class Thing:
+        async def method(self, a: int, *, b: int) -> int:
+            return a + b
+
+    async def main() -> None:
+        assert await gort.go(Thing().method, 1, b=2) == 3
+        bad: list[tuple[Any, Any]] = [((), {}), ((1, 2), {}), ((), {"b": 1})]
+        for args, kwargs in bad:
+            with pytest.raises(TypeError, match="argument"):
+                gort.go(child, *args, **kwargs)
+        with pytest.raises(TypeError):
+            gort.go()  # type: ignore[call-arg]
+        assert gort.num_goroutine() == 1
+
+    gort.run(main)
 
 
 def test_deep_recursion_of_awaits() -> None:

@@ -643,7 +643,7 @@ gort_am_send(PyObject *op, PyObject *arg, PyObject **result)
 /* Ops are short-lived: their memory goes round a free list, one for each M, of
  * blocks of one size (all op types fit in it). The collector never sees one:
  * it is not tracked, and what looks like its header stays zero. */
-#define GORT_OPSIZE 160
+#define GORT_OPSIZE ((Py_ssize_t)(112 + sizeof(PyObject)))
 #define GORT_OPFREE 256
 #ifdef Py_GIL_DISABLED
 #define GORT_GCHEAD 0

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from gort._bytecode import startthread
@@ -26,6 +26,8 @@ RETURN = 1
 RAISE = 2
 STOPASYNC = 3
 RUNQ = 256
+
+_CO_COROUTINE = 0x80
 
 DROPTICK = 50_000_000
 """How often sysmon looks for dropped async generators, in nanoseconds."""
@@ -233,6 +235,71 @@ def slotpeek(s: slot) -> Any:
 
 def slotclear(s: slot) -> None:
     s.v = None
+
+
+class link:
+    """A place in a list whose head is one too; see spawn.h."""
+
+    __slots__ = ("next", "prev", "owner")
+
+    def __init__(self) -> None:
+        self.next: link | None = None
+        self.prev: link | None = None
+        self.owner: Any = None
+
+
+def linkadd(head: link, at: link, owner: Any) -> None:
+    at.owner = owner
+    at.prev = head
+    at.next = head.next
+    if at.next is not None:
+        at.next.prev = at
+    head.next = at
+
+
+def linkdel(at: link, owner: Any) -> None:
+    if at.prev is None:
+        return
+    at.prev.next = at.next
+    if at.next is not None:
+        at.next.prev = at.prev
+    at.next = at.prev = at.owner = None
+
+
+def linknext(at: link) -> Any:
+    return at.next.owner if at.next is not None else None
+
+
+def iscoroutinefunction(fn: Any) -> bool:
+    """Whether calling fn makes a coroutine and does nothing else."""
+    if type(fn) is MethodType:
+        fn = fn.__func__
+    if type(fn) is not FunctionType:
+        return False
+    code: CodeType = fn.__code__
+    return code.co_flags & _CO_COROUTINE != 0
+
+
+def fastgo(slow: Any) -> Any:
+    """gort.go for coroutine functions without a tuple and a dict of the arguments."""
+    return slow
+
+
+def recordget() -> Any:
+    """A dead goroutine's record, as new; none is kept here."""
+    return None
+
+
+def keeprecords(cls: type) -> None:
+    pass
+
+
+def gctrack(o: Any, value: Any) -> None:
+    pass
+
+
+def awaitby(cls: type, fn: Any) -> None:
+    """Awaiting an object of cls awaits fn(object)."""
 
 
 def ring() -> list[Any]:

@@ -10,7 +10,7 @@ from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np
 from .park cimport dropasync
-from .proc cimport gcount, mstart, newmain, newproc
+from .proc cimport fastgo, gcount, mstart, newmain, newproc
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff
 from .world cimport procresize

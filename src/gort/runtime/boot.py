@@ -35,6 +35,7 @@ if not cython.compiled:
         Poller,
         add,
         cas,
+        fastgo,
         getm,
         ismainthread,
         load,
@@ -373,6 +374,9 @@ def go(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> G:
     does not take.
     """
     return newproc(fn, args, kwargs)
+
+
+go = fastgo(go)
 
 
 def schedstats() -> dict[str, Any]:

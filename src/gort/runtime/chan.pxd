@@ -1,5 +1,5 @@
 cimport cython
-from libc.stdint cimport int16_t, int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t
 
 from ..platform.native cimport (install_slots, listput, listtake, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
                                 lock, mutex, store_rel, unlock)
@@ -52,10 +52,10 @@ cdef class Chanop(Op):
     cdef Chanop prev
     cdef Op sel
     cdef Chanop nextcase
-    cdef int16_t kind
-    cdef bint queued
-    cdef bint ok
-    cdef bint used
+    cdef int8_t kind
+    cdef int8_t queued
+    cdef int8_t ok
+    cdef int8_t used
     cdef int32_t index
     cdef void reset(self) noexcept
     cdef int deliver(self) noexcept

@@ -85,7 +85,7 @@ def record(gp: G, frames: dict[int, Any], now: int) -> GoroutineInfo:
         created_by=summary(by[0], by[1], by[2]) if by is not None else None,
         locked=gp.lockedm is not None,
         cancelled=load(gp.cancelreq) != 0,
-        system=gp.issystem,
+        system=gp.issystem != 0,
         stack=traceback.StackSummary.from_list(stack),
     )
 

@@ -207,9 +207,11 @@ def gcpoll() -> int:
 
 def gctick(pp: P) -> None:
     """A P's look at the allocations, after so many of its rounds that about a quarter
-    of the ceiling may have been allocated meanwhile: 1 to 256."""
+    of the ceiling may have been allocated meanwhile: 1 to 256. Where there are fewer than
+    before, a burst is being freed, or a collection was: that says nothing about what is
+    to come, and a look costs as much as a switch."""
     n = gcpoll()
-    grown = n - pp.gcseen if n > pp.gcseen else n
+    grown = n - pp.gcseen if n > pp.gcseen else 0
     pp.gcseen = n
     rounds = pp.gcrounds
     if 4 * grown > gcw.forceat:

@@ -1,8 +1,24 @@
 cimport cython
-from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t
 
-from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, callsite_of, cas, load, lock, mutex,
-                                UNCOUNTED, note, noteclear, ring, ringtake, slot, slotclear, store, uncounted, unlock)
+from cpython.object cimport PyObject
+
+from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, bindfn, callsite_of, cas, load, lock,
+                                mutex, UNCOUNTED, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, store,
+                                uncounted, unlock)
+
+cdef extern from "spawn.h":
+    ctypedef struct link "gort_link":
+        pass
+    void linkadd "gort_linkadd"(link head, link l, G owner) noexcept
+    void linkdel "gort_linkdel"(link l, G owner) noexcept
+    G linknext "gort_linknext"(link l)
+    G recordget "gort_recordget"()
+    void gctrack "gort_gctrack"(G gp, object value) noexcept
+
+    ctypedef bint (*recordfn "gort_recordfn")(PyObject* o) noexcept
+    void gort_recordbind(PyObject* mp, PyObject** kept, int drop) noexcept
+    void gort_installrecords(object cls, recordfn final, recordfn clean, resetfn reset) noexcept
 
 cdef enum:
     Gidle = 0
@@ -42,12 +58,13 @@ cdef enum:
     CTHROW = 2
 
     NSHARD = 8
+    GOIDBATCH = 16
 
 @cython.final
 cdef class G:
     cdef atomic status_
     cdef mutex lock
-    cdef int32_t waitreason
+    cdef int32_t calllasti
     cdef readonly int64_t goid
     cdef readonly int64_t parentgoid
     cdef object coro
@@ -55,8 +72,7 @@ cdef class G:
     cdef M m
     cdef M lockedm
     cdef G schedlink
-    cdef G allnext
-    cdef G allprev
+    cdef link alllink
     cdef Awaitable waiting
     cdef Awaitable joinq
     cdef int64_t waitsince
@@ -65,14 +81,14 @@ cdef class G:
     cdef object scope
     cdef object group
     cdef atomic cancelreq
-    cdef bint cancelled
     cdef slot callcode
-    cdef int32_t calllasti
-    cdef int32_t lockcount
-    cdef int16_t outcome
-    cdef bint retrieved
-    cdef bint plain
-    cdef bint issystem
+    cdef int16_t lockcount
+    cdef int8_t waitreason
+    cdef int8_t outcome
+    cdef int8_t cancelled
+    cdef int8_t retrieved
+    cdef int8_t plain
+    cdef int8_t issystem
     cdef object __weakref__
 
 @cython.final
@@ -124,9 +140,10 @@ cdef class P:
 @cython.final
 cdef class Shard:
     cdef mutex lock
-    cdef G head
+    cdef link head
     cdef int64_t n
     cdef int64_t count(self)
+    @cython.locals(gp=G)
     cdef void clear(self)
 
 @cython.final
@@ -177,7 +194,7 @@ cdef class Sched:
     cdef atomic deadcheck
     cdef atomic safepoints
     cdef int64_t safegoal
-    cdef list shards
+    cdef tuple shards
     cdef M m0
     cdef G maing
     cdef object mstart
@@ -217,10 +234,29 @@ cdef M allocm(int64_t id, int64_t gen)
 cdef void freem(M mp)
 @cython.locals(pp=P)
 cdef P allocp(int64_t id)
+cdef void greset(G gp) noexcept
+
+cdef inline bint gfinal(PyObject* o) noexcept:
+    return (<G>o).outcome == 2
+
+cdef inline bint gclean(PyObject* o) noexcept:
+    return (load((<G>o).status_) == Gdead and (<G>o).coro is None and (<G>o).m is None
+            and (<G>o).waiting is None and (<G>o).joinq is None and (<G>o).schedlink is None
+            and (<G>o).lockedm is None and (<G>o).scope is None)
+
+cdef inline void gresetp(PyObject* o) noexcept:
+    greset(<G>o)
+
+cdef inline void keeprecords(type cls) noexcept:
+    """Keep dead records of G for the next goroutines."""
+    gort_installrecords(cls, gfinal, gclean, gresetp)
+    onsetm(gort_recordbind)
 cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
 cdef void checkmcount() noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
+@cython.locals(shard=Shard)
+cdef Shard shardof(G gp) noexcept
 @cython.locals(shard=Shard)
 cdef void allgadd(G gp) noexcept
 @cython.locals(shard=Shard)

@@ -45,11 +45,18 @@ if not cython.compiled:
         atomic,
         callsite_of,
         cas,
+        gctrack,
+        keeprecords,
+        link,
+        linkadd,
+        linkdel,
+        linknext,
         load,
         lock,
         mutex,
         note,
         noteclear,
+        recordget,
         ring,
         ringtake,
         slot,
@@ -96,6 +103,7 @@ if not cython.compiled:
     CTHROW = 2
 
     NSHARD = 8
+    GOIDBATCH = 16
 
 _STATUS = {
     Gidle: "idle",
@@ -148,8 +156,7 @@ class G:
         "m",
         "lockedm",
         "schedlink",
-        "allnext",
-        "allprev",
+        "alllink",
         "waiting",
         "joinq",
         "waitsince",
@@ -178,7 +185,8 @@ class G:
             self.ctx = slot()
             self.callcode = slot()
             self.coro = self.m = self.lockedm = self.schedlink = None
-            self.allnext = self.allprev = self.waiting = self.joinq = None
+            self.alllink = link()
+            self.waiting = self.joinq = None
             self.result = self.throwing = self.scope = self.group = None
             self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
             self.calllasti = self.lockcount = self.outcome = 0
@@ -383,7 +391,7 @@ class Shard:
     def __init__(self) -> None:
         if not cython.compiled:
             self.lock = mutex()
-            self.head = None
+            self.head = link()
             self.n = 0
 
     def count(self) -> int:
@@ -391,7 +399,12 @@ class Shard:
 
     def clear(self) -> None:
         """Forget what an abandoned run left."""
-        self.head = None
+        while True:
+            gp = linknext(self.head)
+            if gp is None:
+                break
+            linkdel(gp.alllink, gp)
+            gctrack(gp, gp)  # nothing holds it for the runtime any more
         self.n = 0
 
 
@@ -515,7 +528,9 @@ class Sched:
         self.allp = []
         self.pfree: list[P] = []
         self.allm = set()
-        self.shards = [Shard() for _ in range(NSHARD)]
+        self.shards = tuple(Shard() for _ in range(NSHARD))
+        for shard in self.shards:
+            uncounted(shard)
         self.join = self.cancel = self.panic = self.interrupted = None
         self.signals: list[BaseException] = []
         self.dying = exit2
@@ -612,12 +627,28 @@ def checkmcount() -> None:
 
 
 def newg(coro: object, goid: int) -> G:
-    gp = G.__new__(G)
-    if not cython.compiled:
-        gp.__init__()  # type: ignore[misc]
+    gp = recordget()
+    if gp is None:
+        gp = G.__new__(G)
+        if not cython.compiled:
+            gp.__init__()  # type: ignore[misc]
     gp.coro = coro
     gp.goid = goid
     return gp
+
+
+def greset(gp: G) -> None:
+    """Make a clean dead record (gclean) a new one. May run a user's finalizers."""
+    slotclear(gp.ctx)
+    slotclear(gp.callcode)
+    gp.result = None
+    gp.throwing = None
+    gp.group = None
+    gp.parentgoid = gp.waitsince = gp.waitreason = 0
+    gp.lockcount = gp.calllasti = gp.outcome = 0
+    gp.retrieved = gp.plain = gp.issystem = gp.cancelled = False
+    store(gp.cancelreq, 0)
+    store(gp.status_, Gidle)
 
 
 def casgstatus(gp: G, old: int, new: int) -> bool:
@@ -627,32 +658,26 @@ def casgstatus(gp: G, old: int, new: int) -> bool:
     return True
 
 
+def shardof(gp: G) -> Shard:
+    """The part of the list that gp is in: another one for each batch of numbers, so
+    that Ps that start goroutines at the same time seldom meet."""
+    shard: Shard = sched.shards[(gp.goid - 1) // GOIDBATCH % NSHARD]
+    return shard
+
+
 def allgadd(gp: G) -> None:
-    shard: Shard = sched.shards[gp.goid % NSHARD]
+    shard: Shard = shardof(gp)
     lock(shard.lock)
-    head = shard.head
-    gp.allnext = head
-    if head is not None:
-        head.allprev = gp
-    shard.head = gp
+    linkadd(shard.head, gp.alllink, gp)
     if not gp.issystem:
         shard.n += 1
     unlock(shard.lock)
 
 
 def allgdel(gp: G) -> None:
-    shard: Shard = sched.shards[gp.goid % NSHARD]
+    shard: Shard = shardof(gp)
     lock(shard.lock)
-    prev = gp.allprev
-    next = gp.allnext
-    if prev is not None:
-        prev.allnext = next
-    else:
-        shard.head = next
-    if next is not None:
-        next.allprev = prev
-    gp.allnext = None
-    gp.allprev = None
+    linkdel(gp.alllink, gp)
     if not gp.issystem:
         shard.n -= 1
     unlock(shard.lock)
@@ -660,7 +685,7 @@ def allgdel(gp: G) -> None:
 
 def setsystem(gp: G, system: bool) -> None:
     """Whether a listed goroutine is the runtime's own, which is not counted."""
-    shard: Shard = sched.shards[gp.goid % NSHARD]
+    shard: Shard = shardof(gp)
     lock(shard.lock)
     if gp.issystem != system:
         gp.issystem = system
@@ -673,10 +698,10 @@ def allgs() -> list[G]:
     found: list[G] = []
     for shard in sched.shards:
         lock(shard.lock)
-        gp = shard.head
+        gp = linknext(shard.head)
         while gp is not None:
             found.append(gp)
-            gp = gp.allnext
+            gp = linknext(gp.alllink)
         unlock(shard.lock)
     found.sort(key=_goid)
     return found
@@ -684,3 +709,6 @@ def allgs() -> list[G]:
 
 def _goid(gp: G) -> int:
     return gp.goid
+
+
+keeprecords(G)

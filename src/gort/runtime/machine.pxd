@@ -10,10 +10,17 @@ from .runq cimport runqempty
 from .template cimport altered, handm, newm1
 
 @cython.locals(pp=P)
-cdef P claim(M mp)
-@cython.locals(pp=P)
 cdef P reclaim(M mp)
-cdef void release(M mp, P pp) noexcept
+
+cdef inline P claim(M mp):
+    cdef P pp = mp.p
+    if pp is not None and cas(pp.status, mp.userword, mp.runword):
+        return pp
+    return reclaim(mp)
+
+cdef inline void release(M mp, P pp) noexcept:
+    store_rel(pp.status, mp.userword)
+
 cdef bint stale(M mp) noexcept
 cdef void pidleput(P pp) noexcept
 @cython.locals(pp=P)

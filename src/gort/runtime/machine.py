@@ -54,12 +54,21 @@ def stale(mp: M) -> bool:
     return mp.gen != load(sched.gen) or load(sched.exiting) != 0
 
 
-def claim(mp: M) -> P | None:
-    """Enter the runtime from user code: this M's P, claimed; None when it has none."""
-    pp = mp.p
-    if pp is not None and cas(pp.status, mp.userword, mp.runword):
-        return pp
-    return reclaim(mp)
+if not cython.compiled:  # the .pxd has them inline
+
+    def claim(mp: M) -> P | None:
+        """Enter the runtime from user code: this M's P, claimed; None when it has none."""
+        pp = mp.p
+        if pp is not None and cas(pp.status, mp.userword, mp.runword):
+            return pp
+        return reclaim(mp)
+
+    def release(mp: M, pp: P) -> None:
+        """Leave the runtime for user code: from this store on pp may be retaken.
+
+        A release store: what the M wrote in the runtime is seen by the retaker.
+        """
+        store_rel(pp.status, mp.userword)
 
 
 def reclaim(mp: M) -> P | None:
@@ -83,14 +92,6 @@ def reclaim(mp: M) -> P | None:
     if pp is not None:
         acquirep(mp, pp)
     return pp
-
-
-def release(mp: M, pp: P) -> None:
-    """Leave the runtime for user code: from this store on pp may be retaken.
-
-    A release store: what the M wrote in the runtime is seen by the retaker.
-    """
-    store_rel(pp.status, mp.userword)
 
 
 def pidleput(pp: P) -> None:

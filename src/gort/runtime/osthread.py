@@ -12,6 +12,8 @@ if not cython.compiled:
     from .gmp import checkmcount, sched
     from .template import starttemplatethread
 
+_NESTED = 32767
+
 
 def lock_os_thread() -> None:
     """Lock the calling goroutine to its thread: it runs there only, and nothing
@@ -24,6 +26,8 @@ def lock_os_thread() -> None:
     RuntimeError outside a goroutine.
     """
     gp = lockable("lock_os_thread")
+    if gp.lockcount == _NESTED:
+        raise RuntimeError("lock_os_thread: nesting overflow")
     starttemplatethread()
     dolockosthread(gp)
 

@@ -8,7 +8,7 @@ from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
                    WPENDING, WREADY, sched, throw)
-from .machine cimport checkdead, claim, reclaim, release, stale, wakep
+from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput
 
 cdef extern from "native.h":

@@ -79,7 +79,7 @@ if not cython.compiled:
         sched,
         throw,
     )
-    from .machine import checkdead, claim, reclaim, release, stale, wakep
+    from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
 
 
@@ -157,12 +157,9 @@ class Op(Awaitable):
             return self.resume(mp)
         if load(mp.curg.cancelreq) != 0:
             return self.refuse(cancelexc(mp.curg))
-        pp = mp.p
-        # claim(), written out: this is every op's way in.
-        if pp is None or not cas(pp.status, mp.userword, mp.runword):
-            pp = reclaim(mp)
-            if pp is None:
-                return self.nop(mp)
+        pp = claim(mp)
+        if pp is None:
+            return self.nop(mp)
         code = self.start(pp)
         if code == YIELD:
             if self.state == OPNEW:
@@ -175,7 +172,7 @@ class Op(Awaitable):
             mp.action = AGOSCHED
             return YIELD
         self.state = OPDONE
-        store_rel(pp.status, mp.userword)  # release()
+        release(mp, pp)
         return code
 
     def outside(self) -> int:

@@ -1,22 +1,37 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
                                 cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
-                                gothrow, load, lock, nanotime, notewakeup, setm, slotset, slotswap,
+                                gothrow, load, lock, nanotime, notewakeup, setm, slot, slotset, slotswap,
                                 store, store_rel, swap, unlock)
 from .cleanup cimport wakecleanup
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, G, Gdead, Gidle, Grunnable, Grunning, M, P,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CREQ, OPNEW, WPENDING, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
-                   freem, newg, sched, throw)
+                   freem, gctrack, newg, sched, throw)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
-                       pidlegetspinning, pidleput, release, releasep, stale, startlockedm,
+                       pidlegetspinning, pidleput, releasep, release, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport netpoll, readylist
 from .park cimport Op, dropasync, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
+
+cdef extern from "spawn.h":
+    M curm "gort_getm_"()
+    G takenext "gort_slotswap"(slot s, object o)
+    bint iscoroutinefunction "gort_iscorofn"(object fn) noexcept
+    ctypedef int (*checkfn "gort_checkfn")() except -1
+    ctypedef object (*spawnfn "gort_spawnfn")(object coro)
+    ctypedef object (*unaryfunc)(object)
+    void awaitby "gort_awaitby"(object cls, unaryfunc fn) noexcept
+    Join poolget "gort_poolget"()
+    object gort_fastgo(object slow, const char* sig, checkfn check, spawnfn spawn)
+
+cdef inline object fastgo(object slow):
+    """gort.go for coroutine functions without a tuple and a dict of the arguments."""
+    return gort_fastgo(slow, b"(fn, /, *args, **kwargs)", needup, newcoro)
 
 cdef enum:
     STEALTRIES = 4
@@ -49,7 +64,7 @@ cdef void becomespinning(M mp) noexcept
 cdef void resetspinning(M mp) noexcept
 @cython.locals(gp=G, code=int)
 cdef int execute(M mp)
-@cython.locals(pp=P)
+@cython.locals(pp=P, locked=bint)
 cdef bint goexit0(M mp, int code)
 @cython.locals(op=Join, next=Join, pp=P)
 cdef void wakejoiners(M mp, Join op)
@@ -59,6 +74,7 @@ cdef object foreignawait(M mp)
 cdef class Join(Op):
     cdef G target
     cdef Join next
+    cdef void reset(self) noexcept
     @cython.locals(gp=G)
     cdef int start(self, P pp) noexcept
     @cython.locals(gp=G)
@@ -66,19 +82,26 @@ cdef class Join(Op):
     @cython.locals(gp=G, at=Join)
     cdef void unqueue(self) noexcept
 
-@cython.locals(mp=M, pp=P, gp=G)
+@cython.locals(gp=G)
 cdef G newproc(object fn, tuple args, dict kwargs)
 @cython.locals(gp=G)
+cdef object newcoro(object coro)
+@cython.locals(mp=M, pp=P)
+cdef void newproc2(G gp) noexcept
+@cython.locals(mp=M)
+cdef void setorigin(G gp) noexcept
+cdef int needup() except -1
+@cython.locals(gp=G)
 cdef G newmain(object fn, tuple args, M m0)
-@cython.locals(mp=M, gp=G)
+@cython.locals(gp=G)
 cdef G newproc1(object fn, tuple args, dict kwargs)
-cdef void start(G gp, P pp)
+cdef void start(G gp, P pp) noexcept
 cdef void borncancelled(G gp)
 @cython.locals(mp=M, pp=P)
 cdef void startidle(G gp)
 cdef void endidle(G gp, object exc)
 @cython.locals(joinq=Join)
-cdef void publish(M mp, G gp, object value, int code)
+cdef void publish(M mp, G gp, object value, int code) noexcept
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
 @cython.locals(gp=G)
@@ -86,10 +109,10 @@ cdef bint goschedimpl(M mp, G gp, int action)
 cdef bint startcoro(G gp, M mp)
 cdef object mp_result(M mp)
 cdef bint swap_lastpoll()
-cdef bint iscoroutinefunction(object fn)
 cdef void checkcallable(object fn) except *
 @cython.locals(op=Join)
 cpdef object join(G gp)
+cdef object joing(object gp)
 cdef bint inuser(M mp)
 @cython.locals(pp=P)
 cpdef void mstart(M mp)

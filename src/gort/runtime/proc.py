@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from types import CodeType, CoroutineType, FunctionType, MethodType
+from types import CoroutineType
 from typing import Any
 
 import cython
@@ -26,19 +26,25 @@ if not cython.compiled:
         YIELD,
         add,
         asyncgen_hooks,
+        awaitby,
         callsite,
         cheaprandn,
         copycontext,
+        curm,
         fence,
+        gctrack,
         getident,
         getm,
         gocall,
         gogo,
         gothrow,
         install_slots,
+        iscoroutinefunction,
         load,
         lock,
         nanotime,
+        poolget,
+        poolops,
         setm,
         slotset,
         slotswap,
@@ -54,6 +60,9 @@ if not cython.compiled:
         ANONE,
         APARK,
         CREQ,
+        GOIDBATCH,
+        OPNEW,
+        WPENDING,
         Gdead,
         Grunnable,
         Grunning,
@@ -92,7 +101,7 @@ if not cython.compiled:
     from .runq import globrunqget, globrunqput, runqempty, runqget, runqsteal
     from .timers import checktimers
 
-_CO_COROUTINE = 0x80
+    takenext = slotswap
 
 dropped: list[Any] = []
 """Async generators that a collection inside the uncompiled runtime found."""
@@ -214,7 +223,7 @@ def findlocal(mp: M, pp: P) -> G | None:
     if load(sched.cleanupwake) != 0:
         wakecleanup(pp)
     if slotset(pp.runnext):
-        gp = slotswap(pp.runnext, None)
+        gp = takenext(pp.runnext, None)
         if gp is not None:  # a thief may have been faster
             # Inherits the time slice: execute counts a tick, this takes it back.
             store_rel(pp.schedtick, load(pp.schedtick) - 1)
@@ -430,7 +439,7 @@ def execute(mp: M) -> bool:
         store_rel(gp.status_, Grunning)
         store_rel(mp.p.schedtick, load(mp.p.schedtick) + 1)
         mp.action = ANONE
-        store_rel(mp.p.status, mp.userword)  # release()
+        release(mp, mp.p)
         if gp.plain:
             code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
             if code == RETURN and startcoro(gp, mp):
@@ -537,8 +546,9 @@ def goexit0(mp: M, code: int) -> bool:
         sched.orphaned(scope)
         scope = None
     locked = gp.lockedm is not None
-    gp.lockedm = None
-    mp.lockedg = None
+    if locked:
+        gp.lockedm = None
+        mp.lockedg = None
     if gp is sched.maing:
         sched.mainexit(gp)
     allgdel(gp)
@@ -566,6 +576,9 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     gp.scope = None
     gp.result = value
     gp.outcome = code
+    gctrack(gp, value)
+    if gp.throwing is not None:
+        gctrack(gp, gp)
     store(gp.status_, Gdead)
     joinq = gp.joinq
     gp.joinq = None
@@ -627,24 +640,32 @@ class Join(Op):
         self.next = None
         unlock(gp.lock)
 
+    def reset(self) -> None:
+        store(self.won, WPENDING)
+        self.state = OPNEW
+        if self.g is not None:
+            self.g = None
+        if self.tw is not None:
+            self.tw = None
+        if self.next is not None:
+            self.next = None
+        self.target = None
+        self.value = None
+
 
 def join(gp: G) -> Join:
-    op = Join.__new__(Join)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
-        op.next = None
+    op = poolget()
+    if op is None:
+        op = Join.__new__(Join)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+            op.next = None
     op.target = gp
     return op
 
 
-def iscoroutinefunction(fn: Any) -> bool:
-    """Whether calling fn makes a coroutine and does nothing else."""
-    if type(fn) is MethodType:
-        fn = fn.__func__
-    if type(fn) is not FunctionType:
-        return False
-    code: CodeType = fn.__code__
-    return code.co_flags & _CO_COROUTINE != 0
+def joing(gp: Any) -> Any:
+    return join(gp)
 
 
 def checkcallable(fn: Any) -> None:
@@ -671,13 +692,35 @@ def checkmain(main: Any) -> None:
 def newproc(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
     """Make a goroutine of fn(*args, **kwargs) and queue it; from any thread."""
     gp = newproc1(fn, args, kwargs)
-    mp: M = getm()
-    pp = claim(mp) if mp is not None else None
+    newproc2(gp)
+    return gp
+
+
+def newcoro(coro: object) -> G:
+    """newproc of a coroutine that was made of a coroutine function just now."""
+    gp = newg(coro, 0)
+    setorigin(gp)
+    newproc2(gp)
+    return gp
+
+
+def newproc2(gp: G) -> None:
+    """Number and queue a goroutine that was just made."""
+    mp: M = curm()
+    pp: P = None
+    if mp is not None:
+        pp = claim(mp)
     gp.goid = nextgoid(pp)
     start(gp, pp)
     if pp is not None:
         release(mp, pp)
-    return gp
+
+
+def needup() -> int:
+    """Raise RuntimeError where goroutines cannot be started."""
+    if load(sched.up) == 0:
+        raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
+    return 0
 
 
 def newmain(fn: Callable[..., Any], args: tuple[Any, ...], m0: M) -> G:
@@ -697,20 +740,24 @@ def newproc1(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
 
     It calls no user code but a coroutine function.
     """
-    if load(sched.up) == 0:
-        raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
+    needup()
     if iscoroutinefunction(fn):
         gp = newg(fn(*args, **kwargs), 0)
     else:
         checkcallable(fn)
         gp = newg((fn, args, kwargs), 0)
         gp.plain = True
+    setorigin(gp)
+    return gp
+
+
+def setorigin(gp: G) -> None:
+    """What gp has from its creator: context variables, and who and where that is."""
     copycontext(gp.ctx)
     callsite(gp.callcode, gp.calllasti)
-    mp: M = getm()
+    mp: M = curm()
     if mp is not None and mp.curg is not None:
         gp.parentgoid = mp.curg.goid
-    return gp
 
 
 def start(gp: G, pp: P) -> None:
@@ -749,12 +796,12 @@ def endidle(gp: G, exc: BaseException) -> None:
 
 
 def nextgoid(pp: P) -> int:
-    """The next goroutine number, taken in batches of 16 by a P."""
+    """The next goroutine number, taken in batches by a P."""
     if pp is None:
         return add(sched.goidgen, 1)
     if pp.goidcache == pp.goidcacheend:
-        pp.goidcacheend = add(sched.goidgen, 16) + 1
-        pp.goidcache = pp.goidcacheend - 16
+        pp.goidcacheend = add(sched.goidgen, GOIDBATCH) + 1
+        pp.goidcache = pp.goidcacheend - GOIDBATCH
     id = pp.goidcache
     pp.goidcache += 1
     return id
@@ -808,3 +855,5 @@ sched.mstart = mthread
 
 
 install_slots(Join)
+poolops(Join)
+awaitby(G, joing)

@@ -2,9 +2,14 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RUNQ, add, cas, cheaprandn, load, lock, ring, ringcopy, ringput,
-                                ringtake, slot, slotput, slotset, slotswap, store, store_rel, unlock, usleep)
+                                slot, slotput, slotset, store, store_rel, unlock, usleep)
 from .gmp cimport G, P, PSTATE, Prunning, Puser, Sched, sched
 
+cdef extern from "native.h":
+    G ringtake "gort_ringtake"(ring r, int64_t i)
+    G slotswap "gort_slotswap"(slot s, G o)
+
+@cython.locals(old=G)
 cdef void runqput(P pp, G gp, bint next) noexcept
 @cython.locals(gp=G)
 cdef G runqget(P pp)

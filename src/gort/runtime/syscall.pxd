@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
                                 notesleep, nanotime, setm, store, store_rel, unlock)
 from .gmp cimport (ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WPENDING, WREADY, sched)
@@ -10,6 +10,17 @@ from .machine cimport claim, handoffp, interrupted, release, stale
 from .park cimport Gosched, Op, Threadwaiter, cancelexc, wakewaiter
 from .proc cimport join
 
+cdef extern from "call.h":
+    Syscall poolget "gort_poolget"()
+    ctypedef object (*callfn "gort_callfn")(object fn, object args)
+    object gort_fastcall(object slow, const char* name, callfn call)
+
+cdef inline object fastsyscall(object slow):
+    return gort_fastcall(slow, b"syscall", newcall)
+
+@cython.locals(op=Syscall)
+cdef Syscall newsyscall(object fn, tuple args)
+cdef object newcall(object fn, object args)
 cdef void entersyscall(M mp) noexcept
 @cython.locals(pp=P)
 cdef bint exitsyscall(M mp)
@@ -21,6 +32,7 @@ cdef class Syscall(Op):
     cdef tuple args
     cdef dict kwargs
     cdef int call(self, M mp) noexcept
+    cdef void reset(self) noexcept
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 

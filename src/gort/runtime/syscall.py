@@ -28,6 +28,8 @@ if not cython.compiled:
         load,
         nanotime,
         notesleep,
+        poolget,
+        poolops,
         setm,
         store_rel,
     )
@@ -36,6 +38,9 @@ if not cython.compiled:
     from .machine import claim, handoffp, interrupted, release, stale
     from .park import cancelexc, wakewaiter
     from .proc import join
+
+    def fastsyscall(slow: Any) -> Any:
+        return slow
 
 
 def entersyscall(mp: M) -> None:
@@ -115,6 +120,30 @@ class Syscall(Op):
             return RAISE
         return RETURN
 
+    def reset(self) -> None:
+        self.state = OPNEW
+        self.fn = None
+        self.args = None
+        if self.kwargs is not None:
+            self.kwargs = None
+        self.value = None
+
+
+def newsyscall(fn: Any, args: Any) -> Syscall:
+    op = poolget()
+    if op is None:
+        op = Syscall.__new__(Syscall)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+            op.kwargs = None
+    op.fn = fn
+    op.args = args
+    return op
+
+
+def newcall(fn: Any, args: Any) -> Any:
+    return newsyscall(fn, args)
+
 
 @cython.locals(op=Syscall)
 def syscall(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Syscall:
@@ -128,13 +157,12 @@ def syscall(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Syscall:
             f"syscall() wants a function and its arguments, not {type(fn).__name__}: "
             "syscall(os.stat, path)"
         )
-    op = Syscall.__new__(Syscall)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
-    op.fn = fn
-    op.args = args
+    op = newsyscall(fn, args)
     op.kwargs = kwargs or None
     return op
+
+
+syscall = fastsyscall(syscall)
 
 
 class Enterblock(Op):
@@ -305,3 +333,4 @@ def wait(op: Any, timeout: float | None = None) -> Any:
 
 
 install_slots(Syscall)
+poolops(Syscall)

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (add, cas, getident, load, lock, nanotime, nforeign, noteclear, notesleep, store,
+from ..platform.native cimport (atomic, add, cas, getident, load, lock, nanotime, nforeign, noteclear, notesleep, store,
                                 swap, unlock, usleep)
 from .cleanup cimport wakecleanup
 from .gcwork cimport gclook
@@ -12,6 +12,20 @@ from .netpoll cimport netpoll, readylist
 from .proc cimport checktimersnop
 from .runq cimport runqempty
 from .template cimport Handoff, closehandoff, handoff, startpending
+
+cdef extern from "watch.h":
+    ctypedef struct watch "gort_watch":
+        int n
+    void watchadd "gort_watchadd"(watch w, atomic status, atomic tick0, atomic tick1) noexcept
+    void watchsleep "gort_watchsleep"(watch w, int64_t us, int64_t mask, int64_t idle) noexcept
+
+cdef inline void watchps(list ps, int64_t us):
+    cdef watch w
+    cdef P pp
+    w.n = 0
+    for pp in ps:
+        watchadd(w, pp.status, pp.schedtick, pp.syscalltick)
+    watchsleep(w, us, PSTATE, Pidle)
 
 cdef class Slow:
     cdef int64_t next
@@ -24,7 +38,7 @@ cdef class Slow:
     cdef dict stays
     cdef void look(self, int64_t now)
 
-@cython.locals(delay=int64_t, idle=int64_t, now=int64_t, lastpoll=int64_t, slow=Slow)
+@cython.locals(delay=int64_t, idle=int64_t, now=int64_t, lastpoll=int64_t, slow=Slow, nap=bint)
 cdef void sysmon()
 @cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t)
 cdef int64_t retake(int64_t now)

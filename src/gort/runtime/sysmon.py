@@ -2,7 +2,9 @@
 deadlocks. It runs on a thread of its own without a P.
 
 It sleeps 20 us, after 50 idle rounds twice as long each time, up to 10 ms; and
-deeply, until the next timer or a wake-up, while every P is idle.
+deeply, until the next timer or a wake-up, while every P is idle: after one look more
+than Go takes, for to wake it costs whoever takes a P a system call, and on a build
+with a GIL a struggle for that.
 """
 
 from __future__ import annotations
@@ -42,11 +44,17 @@ if not cython.compiled:
     from .runq import runqempty
     from .template import closehandoff, handoff, startpending
 
+    def watchps(ps: list[P], us: int) -> None:
+        """Sleep; with a GIL for longer without it, while every busy P gets on (watch.h)."""
+        usleep(us)
+
+
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
 _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
+_NAP = 100
 _NUDGE = 100 * _MS
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
 _NEVER = (1 << 63) - 1
@@ -61,15 +69,17 @@ def sysmon() -> None:
     handoff.sysmonident = getident()
     idle = 0
     delay = 0
+    nap = False
     slow = Slow()
     while load(sched.exiting) == 0:
-        if idle == 0:
-            delay = 20
-        elif idle > 50:
-            delay *= 2
+        if not nap:
+            if idle == 0:
+                delay = 20
+            elif idle > 50:
+                delay *= 2
         if delay > 10_000:
             delay = 10_000
-        usleep(delay)
+        watchps(list(sched.allp), delay)
         now = nanotime()
         store(sched.clock, now)
         if not cython.compiled and dropped:
@@ -88,10 +98,18 @@ def sysmon() -> None:
             if latepoll():
                 netpollbreak()
             forcegc(now)
+            if not nap and load(sched.gcwaiting) == 0:
+                nap = True
+                delay = _NAP
+                continue
             deepsleep(now, slow)
+            nap = False
             idle = 0
             delay = 20
             continue
+        if nap:
+            nap = False
+            idle = 0
         lastpoll = load(sched.lastpoll)
         if (
             load(sched.netpollwaiters) > 0

@@ -24,13 +24,14 @@ if not cython.compiled:
         atomic,
         cas,
         install_slots,
+        iscoroutinefunction,
         load,
         lock,
         mutex,
         unlock,
     )
     from .chan import enter, leave, needruntime
-    from .proc import checkcallable, iscoroutinefunction, newproc
+    from .proc import checkcallable, newproc
     from .sema import readyall
 
 _MAX = 1 << 31

@@ -150,11 +150,12 @@ def durable(sim: Any, engine: Any) -> bool:
     """Whether every goroutine waits for something that others do, or for time."""
     inwait = {id(op.tw.g) for op in sim.runtime.park.waiters if op.tw is not None}
     for shard in sim.runtime.gmp.sched.shards:
-        gp = shard.head
-        while gp is not None:
+        at = shard.head.next
+        while at is not None:
+            gp = at.owner
             if gp.status_.v != 4 and id(gp) not in inwait:
                 return False
-            gp = gp.allnext
+            at = at.next
     return not any(t.foreign for t in engine.sleeping)
 
 
@@ -172,10 +173,10 @@ def reset(sim: Any) -> None:
         m.holder = None
         m.waiters.clear()
     for shard in sched.shards:
-        gp = shard.head
-        while gp is not None:
-            unstarted(gp.coro)
-            gp = gp.allnext
+        at = shard.head.next
+        while at is not None:
+            unstarted(at.owner.coro)
+            at = at.next
         shard.clear()
     sched.threadwaiters.v = 0
     sched.maing = sched.m0 = sched.fatal = None

@@ -70,10 +70,10 @@ class Invariants:
 
     def live(self) -> Iterator[Any]:
         for shard in self.sched.shards:
-            gp = shard.head
-            while gp is not None:
-                yield gp
-                gp = gp.allnext
+            at = shard.head.next
+            while at is not None:
+                yield at.owner
+                at = at.next
 
     def queues(self) -> None:
         """Each G on at most one queue, and no running one on any."""

@@ -1,0 +1,234 @@
+/* What starting and ending a goroutine needs in C: the list of all of them, their
+ * records, and gort.go itself. Twins of the names are in pure.py. */
+#ifndef GORT_SPAWN_H
+#define GORT_SPAWN_H
+
+#include "native.h"
+
+/* ---- links: a list that counts one reference for each owner ------------------
+ * The head is a link too. All under the list's own lock. */
+typedef struct gort_link {
+    struct gort_link *next, *prev;
+} gort_link;
+
+static ptrdiff_t gort_linkoffset; /* of the link in its owner; one owner type a module */
+
+static inline void
+gort_linkadd_(gort_link *head, gort_link *l, PyObject *owner)
+{
+    gort_linkoffset = (char *)l - (char *)owner;
+    Py_INCREF(owner);
+    l->prev = head;
+    l->next = head->next;
+    if (l->next)
+        l->next->prev = l;
+    head->next = l;
+}
+
+/* The caller holds a reference of its own, so that none dies under the lock. */
+static inline void
+gort_linkdel_(gort_link *l, PyObject *owner)
+{
+    if (!l->prev)
+        return;
+    l->prev->next = l->next;
+    if (l->next)
+        l->next->prev = l->prev;
+    l->next = l->prev = NULL;
+    Py_DECREF(owner);
+}
+
+static inline PyObject *
+gort_linknext_(gort_link *l)
+{
+    return Py_NewRef(l->next ? (PyObject *)((char *)l->next - gort_linkoffset) : Py_None);
+}
+#define gort_linkadd(head, l, owner) gort_linkadd_(&(head), &(l), (PyObject *)(owner))
+#define gort_linkdel(l, owner) gort_linkdel_(&(l), (PyObject *)(owner))
+#define gort_linknext(l) gort_linknext_(&(l))
+
+/* ---- records: Gs ---------------------------------------------------------------
+ * A record is not tracked by the collector while its goroutine lives: all live ones
+ * are held by the list of all of them, so that no cycle through one is garbage. The
+ * end of a goroutine tracks its record where it keeps a result that may lead back
+ * to it.
+ *
+ * One that dies clean is kept whole for the thread's next goroutine, with one
+ * reference, linked through its list of weak references, which is empty. */
+#define GORT_RECORDS 1024
+typedef int (*gort_recordfn)(PyObject *o);
+static PyTypeObject *gort_recordtype;
+static destructor gort_recorddealloc;
+static gort_recordfn gort_recordfinal; /* whether its finalizer has anything to do */
+static gort_recordfn gort_recordclean; /* whether nothing is left in it but what reset takes */
+static gort_resetfn gort_recordreset;
+static __thread PyObject *gort_records;
+static __thread int gort_nrecords;
+#define GORT_WEAKLIST(o) (*(PyObject **)((char *)(o) + gort_recordtype->tp_weaklistoffset))
+
+static PyObject *__attribute__((unused))
+gort_recordalloc(PyTypeObject *t, Py_ssize_t n)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject *o = PyType_GenericAlloc(t, n); /* the collector has a heap of its own */
+    if (o)
+        PyObject_GC_UnTrack(o);
+    return o;
+#else
+    char *o = PyObject_Malloc(GORT_GCHEAD + (size_t)t->tp_basicsize);
+    if (!o)
+        return PyErr_NoMemory();
+    memset(o, 0, GORT_GCHEAD + (size_t)t->tp_basicsize);
+    return PyObject_Init((PyObject *)(o + GORT_GCHEAD), t);
+#endif
+}
+
+static void __attribute__((unused))
+gort_recordfree(void *o)
+{
+#ifdef Py_GIL_DISABLED
+    PyObject_GC_Del(o);
+#else
+    PyObject_Free((char *)o - GORT_GCHEAD);
+#endif
+}
+
+static void __attribute__((unused))
+gort_record_dealloc(PyObject *o)
+{
+    if (gort_recordfinal(o) && PyObject_CallFinalizerFromDealloc(o) < 0)
+        return;
+    PyObject_GC_UnTrack(o);
+    if (gort_nrecords < GORT_RECORDS && gort_curm && !GORT_WEAKLIST(o) &&
+        gort_recordclean(o)) {
+#ifdef Py_GIL_DISABLED
+        _Py_NewReference(o); /* this thread owns it from here on */
+#else
+        Py_SET_REFCNT(o, 1);
+        memset((char *)o - GORT_GCHEAD, 0, GORT_GCHEAD);
+#endif
+        gort_recordreset(o); /* may run a user's code, which finds the list without o */
+        GORT_WEAKLIST(o) = gort_records;
+        gort_records = o;
+        gort_nrecords++;
+        return;
+    }
+    gort_recorddealloc(o);
+}
+
+/* A new record, or None: make one then. */
+static inline PyObject *
+gort_recordget(void)
+{
+    PyObject *o = gort_records;
+    if (!o)
+        return Py_NewRef(Py_None);
+    gort_records = GORT_WEAKLIST(o);
+    GORT_WEAKLIST(o) = NULL;
+    gort_nrecords--;
+    return o;
+}
+
+/* The thread's M changes; with drop the thread leaves the runtime for good. */
+static void __attribute__((unused))
+gort_recordbind(PyObject *mp, PyObject **kept, int drop)
+{
+    gort_curm = mp;
+    gort_keptp = kept;
+    while (drop && gort_records) {
+        PyObject *o = gort_recordget();
+        Py_SET_REFCNT(o, 0);
+        gort_recorddealloc(o);
+    }
+}
+
+static void __attribute__((unused))
+gort_installrecords(PyObject *type, gort_recordfn final, gort_recordfn clean, gort_resetfn reset)
+{
+    PyTypeObject *t = (PyTypeObject *)type;
+    gort_recordtype = t;
+    gort_recordfinal = final;
+    gort_recordclean = clean;
+    gort_recordreset = reset;
+    gort_recorddealloc = t->tp_dealloc;
+    t->tp_dealloc = gort_record_dealloc;
+    t->tp_alloc = gort_recordalloc;
+    t->tp_free = gort_recordfree;
+    PyType_Modified(t);
+}
+
+/* o begins to refer to value: have the collector see o, if value may lead to it. */
+static inline void
+gort_gctrack_(PyObject *o, PyObject *value)
+{
+    if (PyObject_IS_GC(value) && !PyObject_GC_IsTracked(o))
+        PyObject_GC_Track(o);
+}
+#define gort_gctrack(o, value) gort_gctrack_((PyObject *)(o), (PyObject *)(value))
+
+/* ---- await of a G --------------------------------------------------------------- */
+static inline void
+gort_awaitby(PyObject *type, unaryfunc fn)
+{
+    PyTypeObject *t = (PyTypeObject *)type;
+    t->tp_as_async->am_await = fn;
+    PyType_Modified(t);
+}
+
+/* ---- gort.go -------------------------------------------------------------------
+ * Whether calling fn makes a coroutine and does nothing else. */
+static inline int
+gort_iscorofn(PyObject *fn)
+{
+    if (PyMethod_Check(fn))
+        fn = PyMethod_GET_FUNCTION(fn);
+    return PyFunction_Check(fn) &&
+           ((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags & CO_COROUTINE;
+}
+
+typedef int (*gort_checkfn)(void);
+typedef PyObject *(*gort_spawnfn)(PyObject *coro);
+static gort_checkfn gort_gocheck;
+static gort_spawnfn gort_gospawn;
+
+/* self is go(fn, /, *args, **kwargs) as Python code has it. */
+static PyObject *
+gort_go(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    if (gort_likely(nargs > 0 && gort_iscorofn(args[0]))) {
+        if (gort_gocheck() < 0)
+            return NULL;
+        PyObject *coro = PyObject_Vectorcall(args[0], args + 1, (size_t)nargs - 1, kwnames);
+        if (!coro)
+            return NULL;
+        PyObject *gp = gort_gospawn(coro);
+        Py_DECREF(coro);
+        return gp;
+    }
+    return PyObject_Vectorcall(self, args, (size_t)nargs, kwnames);
+}
+
+/* slow, which takes a tuple and a dict, as a function that needs neither where fn is a
+ * coroutine function. Its text signature goes before its docstring. */
+static PyObject *__attribute__((unused))
+gort_fastgo(PyObject *slow, const char *sig, gort_checkfn check, gort_spawnfn spawn)
+{
+    static PyMethodDef def = {"go", (PyCFunction)(void (*)(void))gort_go,
+                              METH_FASTCALL | METH_KEYWORDS, NULL};
+    PyObject *doc = NULL, *text = NULL, *module = NULL, *fn = NULL;
+    if ((doc = PyObject_GetAttrString(slow, "__doc__")) &&
+        (module = PyObject_GetAttrString(slow, "__module__")) &&
+        (text = PyUnicode_FromFormat("go%s\n--\n\n%S", sig, doc)) &&
+        (def.ml_doc = PyUnicode_AsUTF8(text))) {
+        Py_INCREF(text); /* for good, as def is */
+        gort_gocheck = check;
+        gort_gospawn = spawn;
+        fn = PyCFunction_NewEx(&def, slow, module);
+    }
+    Py_XDECREF(doc);
+    Py_XDECREF(text);
+    Py_XDECREF(module);
+    return fn;
+}
+
+#endif
