@@ -4,9 +4,9 @@ must catch each.
     python tests/sim/mutations.py [--seeds N] [--jobs N] [--write] [NAME ...]
 
 prints how many runs it took to catch each, from seed 0 on and over its cases in turn,
-and exits 1 when one was not caught; with --write it notes the seeds in caught.txt,
-for the tests. A fault is a replacement in a function's source; one whose text is not
-there any more fails loudly.
+and exits 1 when one was not caught, or when a case fails without the fault; with
+--write it notes the seeds in caught.txt, for the tests. A fault is a replacement in a
+function's source; one whose text is not there any more fails loudly.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -31,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 if __name__ == "__main__":
     os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
 
-from runner import CASES, runcase
+from runner import CASES, again, runcase
 
 from gort import _pure
 from gort.testing._swap import swapped
@@ -277,7 +278,14 @@ MUTATIONS = {
     pp = mp.p
     while True:
 """,
-        ("deadlock_after_work", "hogs_share"),
+        ("parks_on_another_p", "deadlock_after_work"),
+        (
+            (
+                "proc.execute",
+                "            pp = mp.p\n            gp.m = mp\n",
+                "            gp.m = mp\n",
+            ),
+        ),
     ),
     "m0ends": Mutation(
         "a locked goroutine takes the thread that called run along (found here)",
@@ -343,6 +351,7 @@ def resolve(where: str) -> tuple[Any, FunctionType]:
     return module, fn
 
 
+@cache
 def mutant(where: str, *pairs: tuple[str, str]) -> Any:
     """The code of the function with the fault in it: each first text made the second."""
     module, fn = resolve(where)
@@ -391,25 +400,48 @@ KNOWN = Path(__file__).with_name("caught.txt")
 of the runtime shifts schedules, and may ask for other seeds."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search came to. broken: seeds that fail without the fault too."""
+
+    name: str
+    runs: int
+    case: str
+    seed: int
+    how: str
+    seconds: float
+    broken: list[str]
+
+
 def known() -> dict[str, tuple[str, int]]:
     rows = [line.split() for line in KNOWN.read_text().splitlines()]
     return {name: (case, int(seed)) for name, case, seed in rows}
 
 
-def search(name: str, seeds: int) -> tuple[str, int, str, int, str, float]:
-    """Run until it is caught: name, runs, case, seed, how, seconds."""
+def search(name: str, seeds: int) -> Found:
+    """Run until it is caught, by a seed under which the case passes without the fault."""
     mutation = MUTATIONS[name]
     warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of runs that were cut off
     start = time.perf_counter()
     runs = 0
-    with swapped(), applied(mutation):
+    broken = []
+    with swapped():
         for seed in range(seeds // len(mutation.cases)):
             for case in mutation.cases:
                 runs += 1
-                how = caught(case, seed)
-                if how:
-                    return name, runs, case, seed, how, time.perf_counter() - start
-    return name, runs, "", -1, "NOT CAUGHT", time.perf_counter() - start
+                with applied(mutation):
+                    how = caught(case, seed)
+                if not how:
+                    continue
+                own = caught(case, seed)
+                if not own:
+                    return Found(name, runs, case, seed, how, seconds(start), broken)
+                broken.append(f"{again(CASES[case], seed)}: {own}")
+    return Found(name, runs, "", -1, "NOT CAUGHT", seconds(start), broken)
+
+
+def seconds(since: float) -> float:
+    return time.perf_counter() - since
 
 
 def main() -> int:
@@ -420,21 +452,25 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
     names = args.names or list(MUTATIONS)
-    missed = 0
+    missed = broken = 0
     rows = known() if KNOWN.exists() else {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
         found = pool.map(search, names, [args.seeds] * len(names))
-        for name, runs, case, seed, how, seconds in found:
-            missed += not case
-            if case:
-                rows[name] = case, seed
-            print(f"{name:16} {runs:6} runs {seconds:7.1f} s  {case} {seed}: {how}", flush=True)
+        for x in found:
+            missed += not x.case
+            if x.case:
+                rows[x.name] = x.case, x.seed
+            for text in x.broken:
+                broken += 1
+                print(f"FAILS WITHOUT A FAULT: {text}")
+            print(f"{x.name:16} {x.runs:6} runs {x.seconds:7.1f} s  {x.case} {x.seed}: {x.how}")
+            sys.stdout.flush()
     if args.write:
         lines = [f"{name} {rows[name][0]} {rows[name][1]}\n" for name in MUTATIONS if name in rows]
         KNOWN.write_text("".join(lines))
     print(f"{len(names) - missed} of {len(names)} faults caught")
-    return 1 if missed else 0
+    return 1 if missed or broken else 0
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import cases
-from cases import CASES, Case
+from cases import CASES, Case, Plan
 
 from gort.testing import Run, SimFailure, simulate, strategy_of
 
@@ -26,12 +25,12 @@ def runcase(
     begin: Callable[[Run], None] | None = None,
 ) -> Run | None:
     """Run it once. Raises SimFailure, or what it raised, where it fails."""
-    procs, cases.jitter = plan(case, seed)
-    cases.seed = seed
+    procs, Plan.jitter = plan(case, seed)
+    Plan.seed = seed
     try:
         run = simulate(
             case.main,
-            strategy=strategy_of(seed, cases.jitter),
+            strategy=strategy_of(seed, Plan.jitter),
             procs=procs,
             maxsteps=case.maxsteps,
             keep=keep,

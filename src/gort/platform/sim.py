@@ -18,6 +18,7 @@ import threading
 from bisect import insort
 from collections.abc import Callable
 from itertools import count
+from types import FrameType
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -186,6 +187,8 @@ class Engine:
     def point(self, what: str) -> None:
         """A place where another thread may go on."""
         if self.over:
+            if finalizing():
+                return
             raise Stop
         if self.checking:
             return
@@ -392,6 +395,16 @@ class Engine:
         if ok:
             return value
         raise value
+
+
+def finalizing() -> bool:
+    """Whether a `__del__` calls, out of which no Stop comes."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 _engine: Engine | None = None

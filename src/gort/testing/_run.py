@@ -130,7 +130,8 @@ def prepare(sim: Any, engine: Any, failure: type[Exception]) -> None:
 
     gmp.sched.dying = dying
     gmp.G.__init__ = watched(gmp.G.__init__, lambda: Status(fail))
-    sim.runtime.boot.set = Ordered
+    for module in (sim.runtime.boot, sim.runtime.group, sim.runtime.cleanup):
+        module.set = Ordered
     if isinstance(sim.runtime.park.waiters, set):
         sim.runtime.park.waiters = sim.runtime.syscall.waiters = Ordered()
 
