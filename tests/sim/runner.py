@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from cases import CASES, Case, Plan
 
+import gort
 from gort.testing import Run, SimFailure, simulate, strategy_of
 
+FAILURES = (Exception, gort.Cancelled)
+"""What a case that fails raises."""
 JITTERS = (0.0, 0.0, 0.01, 0.0, 0.05)
 
 
@@ -51,4 +54,4 @@ def again(case: Case, seed: int) -> str:
     return f"python tests/sim/long.py --case {case.name} --seed {seed}"
 
 
-__all__ = ["CASES", "Case", "again", "plan", "runcase"]
+__all__ = ["CASES", "FAILURES", "Case", "again", "plan", "runcase"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from runner import CASES, again, runcase
+from runner import CASES, FAILURES, again, runcase
 
 from gort.testing._swap import swapped
 
@@ -31,7 +31,7 @@ FOUND = [
 def check(name: str, seed: int) -> None:
     try:
         runcase(CASES[name], seed)
-    except Exception as exc:
+    except FAILURES as exc:
         raise AssertionError(f"seed {seed}: {again(CASES[name], seed)}") from exc
 
 

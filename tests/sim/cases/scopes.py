@@ -76,6 +76,7 @@ async def context_cancels_race() -> None:
     a, b, c, d = await joinall(looks)
     assert a is b is d and a in causes[:2], (a, b, d)
     assert c in (a, causes[2]), c
+    assert root.cause() is child.cause() is a and leaf.cause() is c
 
 
 @case(procs=(1, 2, 3))
@@ -235,9 +236,23 @@ async def group_limit_holds() -> None:
         gs[4].cancel()
     assert most == 2 or loose(), most
     assert most <= 2 and running == 0
-    left = [i for i in order if i != 4]
-    assert sorted(left) == [0, 1, 2, 3, 5], order
-    assert sorted(order[:2]) == [0, 1], order
+    assert sorted(i for i in order if i != 4) == [0, 1, 2, 3, 5], order
+
+
+@case(procs=(2, 3))
+async def group_block_ends_between_children() -> None:
+    """One child runs at a time; the block ends as one makes room for the next."""
+    for _ in range(3):
+        ran = []
+
+        async def child(i: int, ran: Any = ran) -> None:
+            ran.append(i)
+
+        async with gort.group(limit=1) as grp:
+            for i in range(3):
+                grp.go(child, i)
+            await gort.gosched()
+        assert ran == [0, 1, 2], ran
 
 
 @case(procs=(2, 3))
