@@ -198,7 +198,7 @@ class Engine:
         self.digest = (self.digest * 1000003 ^ code ^ t.id) & 0xFFFFFFFFFFFFFFFF
         if self.keep:
             self.record(t, what)
-        if self.steps > self.maxsteps:
+        if self.steps > self.maxsteps and not finalizing():
             self.fail(Failure(f"no end after {self.maxsteps} steps: a livelock?"))
         if self.onpoint is not None:
             self.check(self.onpoint, what)
@@ -239,7 +239,7 @@ class Engine:
         self.running = n
         n.baton.release()
         t.baton.acquire()
-        if self.over:
+        if self.over and not finalizing():
             raise Stop
 
     def block(self, deadline: int | None) -> bool:
