@@ -75,7 +75,11 @@ def build(into: Path) -> Path:
         env={**os.environ, "CFLAGS": flags},
         check=True,
     )
-    return into / "site"
+    site = into / "site"
+    for file in site.glob("gort/*/*.so"):
+        if b"__asan_report_load" not in file.read_bytes():
+            raise Missing(f"{file.name} was built without the sanitizers: {flags} had no effect")
+    return site
 
 
 def environment(site: Path, preload: list[str]) -> dict[str, str]:
@@ -110,10 +114,12 @@ def main() -> int:
         env = environment(site, preload)
         where = "import gort.platform.native as n; print('under', n.__file__)"
         files = [f"tests/test_{name}.py" for name in args.tests or CORE]
+        # What was freed stays a while, so that its use is seen: memory grows by it.
+        stress = ["tests/stress/stress.py", "--minutes", str(args.minutes), "--memory", "1024"]
         runs = [
             [sys.executable, "-c", where],
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
-            [sys.executable, "tests/stress/stress.py", "--minutes", str(args.minutes)],
+            [sys.executable, *stress],
         ]
         codes = [subprocess.run(run, cwd=into / "tree", env=env).returncode for run in runs]
     if any(codes):

@@ -25,6 +25,7 @@ FOUND = [
     ("chaos", 2942),
     ("chaos", 14278),
     ("chaos", 19047),
+    ("cleanups_run_once", 6),
 ]
 
 

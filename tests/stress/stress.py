@@ -1,6 +1,6 @@
 """Chaos on real threads: random programs, with invariants and leaks checked.
 
-    python tests/stress/stress.py [--minutes M] [--seed N] [--refs N]
+    python tests/stress/stress.py [--minutes M] [--seed N] [--refs N] [--memory MIB]
 
 Rounds of random operations (channels, select, timers, calls that block, files,
 cancels, panics, locked threads, GOMAXPROCS changes, plain threads, forks) until the time is
@@ -342,8 +342,8 @@ async def exercise(objects: list[Any], n: int) -> None:
     await gs[1]
 
 
-def references(n: int) -> str:
-    """What n operations leave in counts and in memory; empty when nothing."""
+def references(n: int, most: int) -> str:
+    """What n operations leave in counts, and beyond `most` MiB in memory; empty when nothing."""
 
     class Value:
         pass
@@ -370,7 +370,7 @@ def references(n: int) -> str:
         return f"reference counts changed: {counts} to {after}"
     if abs(more_nones) > 1000:
         return f"None has {more_nones:+} references"
-    if more_blocks > 2000 or more_memory > 16 << 20:
+    if more_blocks > 2000 or more_memory > most << 20:
         return f"memory grew: {more_blocks:+} blocks, {more_memory:+} bytes"
     return ""
 
@@ -409,6 +409,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, help="only the round of this seed")
     parser.add_argument("--refs", type=int, default=1_000_000, help="operations; 0: none")
+    parser.add_argument("--memory", type=int, default=16, help="MiB by which they may grow")
     args = parser.parse_args()
     print(platform(), flush=True)
     if args.seed is not None:
@@ -455,7 +456,7 @@ def main() -> int:
     )
     if args.refs:
         watch(10 * HANG)
-        wrong = references(args.refs)
+        wrong = references(args.refs, args.memory)
         watch(0)
         if wrong:
             failures += 1
