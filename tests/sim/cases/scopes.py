@@ -76,7 +76,7 @@ async def context_cancels_race() -> None:
     a, b, c, d = await joinall(looks)
     assert a is b is d and a in causes[:2], (a, b, d)
     assert c in (a, causes[2]), c
-    assert root.cause() is child.cause() is a and leaf.cause() is c
+    assert root.cause() is child.cause() is a and leaf.cause() is c, "a cause has changed"
 
 
 @case(procs=(1, 2, 3))

@@ -208,7 +208,7 @@ async def rwmutex_a_waiting_writer_goes_first() -> None:
     for _ in range(2):
         gs.append(gort.go(read))
         await wait()
-    assert order == []
+    assert order == [], "readers passed a waiting writer"
     rw.runlock()
     await joinall(gs)
     assert order == ["w", "r", "r"], order
