@@ -121,6 +121,7 @@ class Chaos(Traffic):
         status = 99
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            faulthandler.register(signal.SIGALRM, all_threads=True, chain=True)
             signal.alarm(HANG // 2)
             # This thread's goroutine, or none, has become plain code.
             assert gort.current() is None and gort.num_goroutine() == 0
