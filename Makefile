@@ -23,7 +23,7 @@ INPUTS := $(CODE) $(wildcard setup.py pyproject.toml setup.cfg MANIFEST.in READM
 # The installs share build/ and the generated C files.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test bench bench-check bench-plot sim stress lint clean FORCE
+.PHONY: demo test bench bench-check bench-plot sim stress asan lint clean FORCE
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/gort run examples/wordcount.py
@@ -64,6 +64,10 @@ stress: $(VENV)/.installed $(VENV_FT)/.installed
 	else \
 		echo "NOT STRESSED: there is no free-threaded Python" >&2; \
 	fi
+
+# A build with AddressSanitizer and UBSan beside the tree, where the compiler has them.
+asan: $(VENV)/.installed
+	$(VENV)/bin/python tools/sanitize.py --minutes $(MINUTES)
 
 lint: $(VENV_LINT)/.installed
 	$(VENV_LINT)/bin/ruff check .

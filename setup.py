@@ -1,5 +1,6 @@
 """Compile the scheduler: every module of the runtime, and the native platform."""
 
+import os
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -9,6 +10,9 @@ ROOT = Path(__file__).parent
 SOURCES = ["src/gort/platform/native.pyx"] + sorted(
     str(p.relative_to(ROOT).with_suffix(".py")) for p in ROOT.glob("src/gort/runtime/*.pxd")
 )
+
+# A build with a sanitizer says itself how much to optimize.
+OPTIMIZE = [] if "-fsanitize" in os.environ.get("CFLAGS", "") else ["-O3"]
 
 DIRECTIVES = {
     "language_level": 3,
@@ -30,7 +34,7 @@ setup(
                 [path],
                 include_dirs=["src/gort/platform"],
                 depends=sorted(str(p) for p in ROOT.glob("src/gort/platform/*.h")),
-                extra_compile_args=["-O3", "-ftls-model=initial-exec"],
+                extra_compile_args=[*OPTIMIZE, "-ftls-model=initial-exec"],
             )
             for path in SOURCES
         ],

@@ -120,8 +120,10 @@ def git(*arguments: str) -> str:
 
 def commit_of(revision: str) -> str:
     """Its hash; of the working tree a commit of its own that no branch has."""
+    if revision == "." and git("status", "--porcelain", "--untracked-files=no"):
+        return git("stash", "create")
     if revision == ".":
-        return git("stash", "create") or git("rev-parse", "HEAD")
+        revision = "HEAD"
     return git("rev-parse", "--verify", f"{revision}^{{commit}}")
 
 

@@ -547,13 +547,26 @@ def test_shutdown_of_a_shield_that_nothing_can_end(procs: int) -> None:
 
 
 def test_deadlock_behind_shields(procs: int) -> None:
+    """The second look ends the shields: all blocks are left, and nobody is left behind."""
+    log = []
+
+    async def child() -> None:
+        try:
+            await chan_recv()
+        finally:
+            log.append("child")
+
     async def main() -> None:
-        async with gort.shield():
-            async with gort.shield(), gort.group() as grp:
-                grp.go(chan_recv)
+        try:
+            async with gort.shield():
+                async with gort.shield(), gort.group() as grp:
+                    grp.go(child)
+        finally:
+            log.append("main")
 
     with pytest.raises(gort.DeadlockError):
         gort.run(main, procs=procs)
+    assert log == ["child", "main"]
 
 
 def test_shutdown_pierces_shields_in_the_end() -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from live import program
 
 import gort
 
@@ -117,15 +118,17 @@ def test_no_file_and_no_main(tmp_path: Path) -> None:
 
 
 def test_schedtrace(tmp_path: Path) -> None:
-    path = script(tmp_path, "import gort\nasync def main():\n    await gort.sleep(0.5)\n")
-    done = run("--procs", "2", path, GODEBUG="schedtrace=20")
-    assert done.returncode == 0
+    code = "import gort, sys\nasync def main():\n    await gort.syscall(sys.stdin.readline)\n"
+    with program(tmp_path, code, "--procs", "2", GODEBUG="schedtrace=20") as p:
+        lines = [p.errline().rstrip("\n"), p.errline().rstrip("\n")]
+        p.say("go on")
+        lines += p.end()[1].splitlines()
+    assert p.returncode == 0
     line = re.compile(
         r"SCHED \d+ms: gomaxprocs=2 idleprocs=\d+ threads=\d+ spinningthreads=\d+ "
         r"needspinning=\d+ idlethreads=\d+ runqueue=\d+ \[\d+ \d+\]"
     )
-    lines = done.stderr.splitlines()
-    assert lines and all(line.fullmatch(text) for text in lines), done.stderr
+    assert all(line.fullmatch(text) for text in lines), lines
 
 
 SLEEPER = """

@@ -83,11 +83,14 @@ def test_scheddetail(tmp_path: Path) -> None:
 
 
 def test_schedtrace_alone_is_one_line(tmp_path: Path) -> None:
-    code = "import gort\nasync def main():\n    await gort.sleep(0.3)\n"
+    code = "import gort, sys\nasync def main():\n    await gort.syscall(sys.stdin.readline)\n"
     for debug in ("schedtrace=20", "schedtrace=20,scheddetail=0"):
         with program(tmp_path, code, GODEBUG=debug) as p:
-            _, err = p.end()
-        assert err and all(re.match(r"SCHED \d+ms: .*\]$", x) for x in err.splitlines())
+            lines = [p.errline(), p.errline()]
+            p.say("go on")
+            lines += p.end()[1].splitlines()
+        assert all(re.match(r"SCHED \d+ms: .*\]$", x) for x in lines), lines
+    code = "import gort\nasync def main():\n    await gort.sleep(0.3)\n"
     with program(tmp_path, code, GODEBUG="scheddetail=1") as p:
         assert p.end()[1] == ""  # Go prints nothing without schedtrace
 
@@ -103,7 +106,9 @@ closed = open('{os.devnull}', 'w')
 closed.close()
 async def main():
     sys.stderr = {stderr}
-    await gort.sleep(0.05)
+    while isinstance(sys.stderr, Broken) and not told:
+        await gort.sleep(0.001)
+    await gort.sleep(0.02)  # some more, which nobody sees
     sys.stderr = sys.__stderr__
     print('over')
 gort.run(main)

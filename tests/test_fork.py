@@ -400,7 +400,8 @@ async def reads(sock):
 async def child():
     a, b = socket.socketpair()
     g = gort.go(reads, a)
-    await gort.sleep(0.001)
+    while g.status != 'waiting':
+        await gort.gosched()
     b.send(b'child')
     assert await g == b'child'
 

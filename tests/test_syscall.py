@@ -68,12 +68,13 @@ def test_contextvars_inside() -> None:
     gort.run(main)
 
 
+async def setter(ev: threading.Event) -> None:
+    await gort.gosched()
+    ev.set()
+
+
 def test_blocked_in_syscall(procs: int) -> None:
     """The event is set by a goroutine that can only run beside the blocked one."""
-
-    async def setter(ev: threading.Event) -> None:
-        await gort.gosched()
-        ev.set()
 
     async def main() -> None:
         for _ in range(20):
@@ -86,10 +87,6 @@ def test_blocked_in_syscall(procs: int) -> None:
 
 
 def test_blocked_in_plain_code(procs: int) -> None:
-    async def setter(ev: threading.Event) -> None:
-        await gort.gosched()
-        ev.set()
-
     async def main() -> None:
         for _ in range(5):
             ev = threading.Event()
@@ -101,10 +98,6 @@ def test_blocked_in_plain_code(procs: int) -> None:
 
 
 def test_blocked_in_blocking(procs: int) -> None:
-    async def setter(ev: threading.Event) -> None:
-        await gort.gosched()
-        ev.set()
-
     async def main() -> None:
         for _ in range(20):
             ev = threading.Event()

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 if __name__ == "__main__":
     os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
 
-from runner import CASES, Case, again, plan, runcase
+from runner import CASES, FAILURES, Case, again, plan, runcase
 
 from gort.testing import Run
 from gort.testing._swap import swapped
@@ -44,7 +44,7 @@ def chunk(name: str, seeds: range) -> tuple[str, int, int, float, list[tuple[int
             last: list[Run] = []
             try:
                 runcase(case, seed, begin=last.append)
-            except Exception as exc:
+            except FAILURES as exc:
                 text = str(exc).partition("\n")[0]
                 failed.append((seed, f"{type(exc).__name__}: {text}"))
             steps += sum(run.steps for run in last)

@@ -4,9 +4,9 @@ must catch each.
     python tests/sim/mutations.py [--seeds N] [--jobs N] [--write] [NAME ...]
 
 prints how many runs it took to catch each, from seed 0 on and over its cases in turn,
-and exits 1 when one was not caught; with --write it notes the seeds in caught.txt,
-for the tests. A fault is a replacement in a function's source; one whose text is not
-there any more fails loudly.
+and exits 1 when one was not caught, or when a case fails without the fault; with
+--write it notes the seeds in caught.txt, for the tests. A fault is a replacement in a
+function's source; one whose text is not there any more fails loudly.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -31,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 if __name__ == "__main__":
     os.environ.setdefault("GORT_PURE", "1")  # the simulator needs no build
 
-from runner import CASES, runcase
+from runner import CASES, FAILURES, again, runcase
 
 from gort import _pure
 from gort.testing._swap import swapped
@@ -277,7 +278,14 @@ MUTATIONS = {
     pp = mp.p
     while True:
 """,
-        ("deadlock_after_work", "hogs_share"),
+        ("parks_on_another_p", "deadlock_after_work"),
+        (
+            (
+                "proc.execute",
+                "            pp = mp.p\n            gp.m = mp\n",
+                "            gp.m = mp\n",
+            ),
+        ),
     ),
     "m0ends": Mutation(
         "a locked goroutine takes the thread that called run along (found here)",
@@ -330,6 +338,210 @@ MUTATIONS = {
         "True",
         ("cancel_races_a_thread_that_waits", "cancel_a_thread_that_waits"),
     ),
+    "mutexforgets": Mutation(
+        "a mutex with waiters is unlocked, and nobody is woken",
+        "mutex.Mutex.unlockslow",
+        "if self.starving or self.woken != load(sched.gen):",
+        "if self.starving:",
+        ("mutex_waiters_are_served_in_order", "mutex_excludes"),
+    ),
+    "mutexwoken": Mutation(
+        "a woken waiter that competes does not say that it has come",
+        "mutex.Mutex.lockagain",
+        "        self.woken = 0\n",
+        "",
+        ("mutex_starves_nobody", "mutex_excludes"),
+    ),
+    "mutexmark": Mutation(
+        "who waits for a mutex does not look whether it became free",
+        "mutex.Mutex.grab",
+        """            if s & LOCKED == 0:
+                if cas(self.state, s, s | LOCKED):
+                    return True
+            elif s & WAITERS != 0 or cas(self.state, s, s | WAITERS):
+                return False
+""",
+        """            if s & LOCKED == 0:
+                if cas(self.state, s, s | LOCKED):
+                    return True
+            else:
+                store(self.state, s | WAITERS)
+                return False
+""",
+        ("mutex_excludes", "mutex_from_threads"),
+    ),
+    "rwpass": Mutation(
+        "readers pass a writer that waits",
+        "rwmutex.RWMutex.rgrab",
+        "if s & WRITER == 0 and self.writers.first is None:",
+        "if s & WRITER == 0:",
+        ("rwmutex_a_waiting_writer_goes_first", "rwmutex_excludes"),
+    ),
+    "rwcancel": Mutation(
+        "a cancelled writer leaves the readers that it kept out",
+        "rwmutex.RWMutex.leavequeue",
+        "if self.writers.first is None and s & WRITER == 0:",
+        "if False:",
+        ("rwmutex_a_cancelled_writer_lets_readers_in", "rwmutex_cancels_race_unlocks"),
+    ),
+    "waitgroupone": Mutation(
+        "a WaitGroup at zero wakes one of several waiters",
+        "waitgroup.WaitGroup.last",
+        "op = self.q.takeall()",
+        "op = self.q.take()",
+        ("waitgroup_wakes_everybody",),
+    ),
+    "waitgroupword": Mutation(
+        "who waits on a WaitGroup sets its bit with a store",
+        "waitgroup.WaitGroup.park",
+        "if s & 1 != 0 or cas(self.state, s, s | 1):",
+        "load(self.state)\n        self.state.v = s | 1\n        if True:",
+        ("waitgroup_wakes_everybody", "waitgroup_is_used_again"),
+    ),
+    "waitgroupcancel": Mutation(
+        "a waiter that leaves a WaitGroup takes the bit of the others along",
+        "waitgroup.Waitop.unqueue",
+        "if wg.q.remove(self) and wg.q.first is None:",
+        "if wg.q.remove(self):",
+        ("waitgroup_a_cancelled_waiter_leaves_the_others",),
+    ),
+    "oncelook": Mutation(
+        "who waits for a Once does not look whether it ended meanwhile",
+        "once.Oncewait.start",
+        "if load(o.state) == DONE:",
+        "if False:",
+        ("once_runs_once",),
+    ),
+    "condlost": Mutation(
+        "Cond.wait drops its lock before it stands in the queue",
+        "cond.Condwait.start",
+        """        lock(c.mu)
+        self.gopark(12)
+        c.q.push(self)
+        unlock(c.mu)
+        c.locker.drop(pp)
+""",
+        """        c.locker.drop(pp)
+        lock(c.mu)
+        self.gopark(12)
+        c.q.push(self)
+        unlock(c.mu)
+""",
+        ("cond_signals_race_waits", "cond_bounded_buffer"),
+    ),
+    "condstolen": Mutation(
+        "a signal counts for a waiter that a cancel has won",
+        "sema.Waitq.take",
+        """            if op.wins():
+                return op
+""",
+        """            return op if op.wins() else None
+""",
+        ("cond_cancel_races_signal", "mutex_cancelled_waiters_pass_it_on"),
+    ),
+    "semaphorecancel": Mutation(
+        "a cancelled waiter for many units leaves those that it held up",
+        "semaphore.Acquire.unqueue",
+        "op = s.admit(load(s.state))",
+        "op = None",
+        ("semaphore_cancelled_waiters_let_others_in", "semaphore_cancels_race_releases"),
+    ),
+    "contextadopt": Mutation(
+        "a new context does not look whether its parent was cancelled meanwhile",
+        "context.adopt",
+        "if load(parent.state) == CANCELLED:",
+        "if False:",
+        ("context_cancel_races_new_children",),
+    ),
+    "contextskip": Mutation(
+        "a cancel leaves out the contexts below the children",
+        "context.cancelnode",
+        "for ref in list(at.children.values()):",
+        "for ref in list(at.children.values()) if at is node else ():",
+        ("context_cancel_reaches_every_descendant",),
+    ),
+    "contexttwice": Mutation(
+        "two cancels of a context both take effect",
+        "context.cancelnode",
+        "if cas(at.state, LIVE, CANCELLING):",
+        "if load(at.state) == LIVE:\n            store(at.state, CANCELLING)",
+        ("context_cancels_race", "context_cancel_races_the_deadline"),
+    ),
+    "groupforgets": Mutation(
+        "a group forgets a failure when it has one already",
+        "group.adderror",
+        """    for e in grp.errors:
+        if e is exc:
+            break
+    else:
+        grp.errors.append(exc)
+""",
+        """    if not grp.errors:
+        grp.errors.append(exc)
+""",
+        ("group_forgets_no_failure",),
+    ),
+    "groupearly": Mutation(
+        "a block ends when no child runs, though others wait for their turn",
+        "group.Groupwait.start",
+        "if grp.nlive == 0:",
+        "if not grp.children:",
+        ("group_block_ends_between_children", "group_limit_holds"),
+    ),
+    "groupborn": Mutation(
+        "a child that comes after its group's cancel is not born cancelled",
+        "group.gogroup",
+        "        if reached:\n            borncancelled(gp)\n",
+        "",
+        ("group_go_races_cancel",),
+    ),
+    "timeoutstays": Mutation(
+        "what a timeout asked for outlives its block",
+        "scope.unlink",
+        "    update(gp)\n",
+        "",
+        ("timeouts_come_in_time", "timeout_races_the_end"),
+    ),
+    "shieldleaks": Mutation(
+        "a shield lets a goroutine's own cancel through",
+        "scope.effective",
+        """        if sc.shielded and not pierced:
+            return False
+""",
+        "",
+        ("shields_hold",),
+    ),
+    "timerstale": Mutation(
+        "a timer sends though it was reset meanwhile",
+        "ticks.feedtime",
+        "if f.seq == seq and not c.closed:",
+        "if not c.closed:",
+        ("timer_resets_race", "timer_stop_races_its_time", "timer_reset_leaves_no_stale_time"),
+    ),
+    "cleanuplost": Mutation(
+        "the cleanup goroutine clears its word after its look at the queue",
+        "cleanup.runcleanups",
+        """            store(sched.cleanupwake, 0)  # before the look at the queue
+            while queue:
+""",
+        """            while queue:
+""",
+        ("cleanups_run_once",),
+        (
+            (
+                "cleanup.runcleanups",
+                "            await sleepop(w)\n",
+                "            store(sched.cleanupwake, 0)\n            await sleepop(w)\n",
+            ),
+        ),
+    ),
+    "latewake": Mutation(
+        "a system goroutine that is woken as the run ends is left in the list (found here)",
+        "systemg.dropsysg",
+        "    if late and (gp is None or not cas(gp.status_, Grunnable, Gdead)):\n",
+        "    if late:\n",
+        ("cleanups_run_once",),
+    ),
 }
 
 
@@ -343,6 +555,7 @@ def resolve(where: str) -> tuple[Any, FunctionType]:
     return module, fn
 
 
+@cache
 def mutant(where: str, *pairs: tuple[str, str]) -> Any:
     """The code of the function with the fault in it: each first text made the second."""
     module, fn = resolve(where)
@@ -381,7 +594,7 @@ def caught(name: str, seed: int) -> str:
     """How the simulator fails with a case under a seed; empty when it does not."""
     try:
         runcase(CASES[name], seed)
-    except Exception as exc:
+    except FAILURES as exc:
         return f"{type(exc).__name__}: {exc}".partition("\n")[0]
     return ""
 
@@ -391,25 +604,48 @@ KNOWN = Path(__file__).with_name("caught.txt")
 of the runtime shifts schedules, and may ask for other seeds."""
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a search came to. broken: seeds that fail without the fault too."""
+
+    name: str
+    runs: int
+    case: str
+    seed: int
+    how: str
+    seconds: float
+    broken: list[str]
+
+
 def known() -> dict[str, tuple[str, int]]:
     rows = [line.split() for line in KNOWN.read_text().splitlines()]
     return {name: (case, int(seed)) for name, case, seed in rows}
 
 
-def search(name: str, seeds: int) -> tuple[str, int, str, int, str, float]:
-    """Run until it is caught: name, runs, case, seed, how, seconds."""
+def search(name: str, seeds: int) -> Found:
+    """Run until it is caught, by a seed under which the case passes without the fault."""
     mutation = MUTATIONS[name]
     warnings.simplefilter("ignore", RuntimeWarning)  # coroutines of runs that were cut off
     start = time.perf_counter()
     runs = 0
-    with swapped(), applied(mutation):
+    broken = []
+    with swapped():
         for seed in range(seeds // len(mutation.cases)):
             for case in mutation.cases:
                 runs += 1
-                how = caught(case, seed)
-                if how:
-                    return name, runs, case, seed, how, time.perf_counter() - start
-    return name, runs, "", -1, "NOT CAUGHT", time.perf_counter() - start
+                with applied(mutation):
+                    how = caught(case, seed)
+                if not how:
+                    continue
+                own = caught(case, seed)
+                if not own:
+                    return Found(name, runs, case, seed, how, seconds(start), broken)
+                broken.append(f"{again(CASES[case], seed)}: {own}")
+    return Found(name, runs, "", -1, "NOT CAUGHT", seconds(start), broken)
+
+
+def seconds(since: float) -> float:
+    return time.perf_counter() - since
 
 
 def main() -> int:
@@ -420,21 +656,25 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
     names = args.names or list(MUTATIONS)
-    missed = 0
+    missed = broken = 0
     rows = known() if KNOWN.exists() else {}
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(args.jobs, mp_context=context) as pool:
         found = pool.map(search, names, [args.seeds] * len(names))
-        for name, runs, case, seed, how, seconds in found:
-            missed += not case
-            if case:
-                rows[name] = case, seed
-            print(f"{name:16} {runs:6} runs {seconds:7.1f} s  {case} {seed}: {how}", flush=True)
+        for x in found:
+            missed += not x.case
+            if x.case:
+                rows[x.name] = x.case, x.seed
+            for text in x.broken:
+                broken += 1
+                print(f"FAILS WITHOUT A FAULT: {text}")
+            print(f"{x.name:16} {x.runs:6} runs {x.seconds:7.1f} s  {x.case} {x.seed}: {x.how}")
+            sys.stdout.flush()
     if args.write:
         lines = [f"{name} {rows[name][0]} {rows[name][1]}\n" for name in MUTATIONS if name in rows]
         KNOWN.write_text("".join(lines))
     print(f"{len(names) - missed} of {len(names)} faults caught")
-    return 1 if missed else 0
+    return 1 if missed or broken else 0
 
 
 if __name__ == "__main__":

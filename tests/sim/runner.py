@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
-import cases
-from cases import CASES, Case
+sys.path.append(str(Path(__file__).parents[1]))
 
+from cases import CASES, Case, Plan
+
+import gort
 from gort.testing import Run, SimFailure, simulate, strategy_of
 
+FAILURES = (Exception, gort.Cancelled)
+"""What a case that fails raises."""
 JITTERS = (0.0, 0.0, 0.01, 0.0, 0.05)
 
 
@@ -26,12 +32,12 @@ def runcase(
     begin: Callable[[Run], None] | None = None,
 ) -> Run | None:
     """Run it once. Raises SimFailure, or what it raised, where it fails."""
-    procs, cases.jitter = plan(case, seed)
-    cases.seed = seed
+    procs, Plan.jitter = plan(case, seed)
+    Plan.seed = seed
     try:
         run = simulate(
             case.main,
-            strategy=strategy_of(seed, cases.jitter),
+            strategy=strategy_of(seed, Plan.jitter),
             procs=procs,
             maxsteps=case.maxsteps,
             keep=keep,
@@ -52,4 +58,4 @@ def again(case: Case, seed: int) -> str:
     return f"python tests/sim/long.py --case {case.name} --seed {seed}"
 
 
-__all__ = ["CASES", "Case", "again", "plan", "runcase"]
+__all__ = ["CASES", "FAILURES", "Case", "again", "plan", "runcase"]

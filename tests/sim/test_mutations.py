@@ -27,9 +27,11 @@ def test_caught(name: str) -> None:
     if not how and not GIL:
         pytest.skip("searching for a seed takes too long without a GIL")
     if not how:
-        _, runs, case, seed, how, _ = search(name, RUNS)
-        if not case:
-            pytest.skip(f"not within {runs} runs: `make sim` searches on, --write notes the seed")
+        found = search(name, RUNS)
+        how = found.how
+        assert not found.broken, "it fails without the fault"
+        if not found.case:
+            pytest.skip(f"not within {found.runs} runs: `make sim` searches on")
     assert how
 
 

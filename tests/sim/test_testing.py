@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from gort.testing import (
     PCT,
     Pipe,
     RandomWalk,
+    Run,
     SimFailure,
     replay,
     run_sim,
@@ -139,7 +141,7 @@ DIGEST = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from runner import CASES, runcase
-for name in ("everything", "cancel_a_thread_that_waits", "main_returns_first", "panics"):
+for name in ("everything", "group_cancelled_from_outside", "main_returns_first", "panics"):
     for seed in range(4):
         run = runcase(CASES[name], seed)
         print(name, seed, run and (run.steps, run.digest))
@@ -161,6 +163,37 @@ def test_a_seed_replays_in_another_process() -> None:
     first = digests("1")
     assert first.count("\n") == 16
     assert first == digests("2")
+
+
+def test_a_run_that_was_cut_off_changes_no_later_one() -> None:
+    """What it leaves is dropped before the next run: goroutines, feeds of timers, exit
+    hooks, cleanups, cancelled contexts."""
+    cut = {
+        "exit_hooks_run_last_first": (250, 500, 700),
+        "cleanups_run_once": (200, 300, 400),
+        "context_cancel_races_the_deadline": (200, 300, 400),
+        "waitgroup_wakes_everybody": (150, 389),
+        "timer_stop_races_its_time": (213, 400),
+        "everything": (300, 600, 900),
+    }
+    later = [
+        (name, seed)
+        for name in ("select_times_out", "after_and_tick", "exit_hooks_run_last_first", "panics")
+        for seed in range(2)
+    ]
+    want = {(name, seed): steps(name, seed) for name, seed in later}
+    for name, limits in cut.items():
+        for i, limit in enumerate(limits):
+            with pytest.raises(SimFailure, match="livelock"):
+                runcase(dataclasses.replace(CASES[name], maxsteps=limit), i)
+            for key in later:
+                assert steps(*key) == want[key], (name, i, limit, key)
+
+
+def steps(name: str, seed: int) -> tuple[int, int]:
+    last: list[Run] = []
+    runcase(CASES[name], seed, begin=last.append)
+    return last[0].steps, last[0].digest
 
 
 async def racy() -> None:

@@ -548,7 +548,11 @@ gort_step(PyObject *o, PyObject **value)
     int code = op->vtab[0](op);
     if (code != GORT_YIELD) {
         *value = op->value;
-        op->value = Py_NewRef(Py_None);
+        /* None is there already: one that all goroutines share is not written to. */
+        if (*value == Py_None)
+            Py_INCREF(Py_None);
+        else
+            op->value = Py_NewRef(Py_None);
     }
     return code;
 }

@@ -18,6 +18,7 @@ import threading
 from bisect import insort
 from collections.abc import Callable
 from itertools import count
+from types import FrameType
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -200,6 +201,8 @@ class Engine:
     def point(self, what: str) -> None:
         """A place where another thread may go on."""
         if self.over:
+            if finalizing():
+                return
             raise Stop
         if self.checking:
             return
@@ -209,7 +212,7 @@ class Engine:
         self.digest = (self.digest * 1000003 ^ code ^ t.id) & 0xFFFFFFFFFFFFFFFF
         if self.keep:
             self.record(t, what)
-        if self.steps > self.maxsteps:
+        if self.steps > self.maxsteps and not finalizing():
             self.fail(Failure(f"no end after {self.maxsteps} steps: a livelock?"))
         if self.onpoint is not None:
             self.check(self.onpoint, what)
@@ -250,7 +253,7 @@ class Engine:
         self.running = n
         n.baton.release()
         t.baton.acquire()
-        if self.over:
+        if self.over and not finalizing():
             raise Stop
 
     def block(self, deadline: int | None) -> bool:
@@ -406,6 +409,16 @@ class Engine:
         if ok:
             return value
         raise value
+
+
+def finalizing() -> bool:
+    """Whether a `__del__` calls, out of which no Stop comes."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 _engine: Engine | None = None

@@ -212,12 +212,12 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         store(sched.exiting, 1)
         store(sched.up, 0)
         notewakeup(sched.sysmonnote)
-        gcrestore()
-        stopcleanups()
         sigexit()
         if monitor is not None:
             monitor.join()
         jointemplate()
+        gcrestore()
+        stopcleanups()
         sched.m0 = None
         freem(m0)
         sched.poller.close()

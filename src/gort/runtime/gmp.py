@@ -395,7 +395,12 @@ class Shard:
             self.n = 0
 
     def count(self) -> int:
-        return self.n
+        # Under the lock: of two goroutines that end at the same time, or of one and main,
+        # the later one sees the other's end, also where a release lets later loads pass.
+        lock(self.lock)
+        n = self.n
+        unlock(self.lock)
+        return n
 
     def clear(self) -> None:
         """Forget what an abandoned run left."""

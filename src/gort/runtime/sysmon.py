@@ -372,7 +372,7 @@ def foreignthreads() -> bool:
 def deadlock() -> None:
     """Report a deadlock as Go does, and take everything down."""
     sched.deadlocked()
-    if allidle():
-        # Nobody is left that a cancel wakes: who takes a lock back at the end of
-        # Cond.wait is past being cancelled, and nobody will unlock it.
+    if load(sched.pierced) != 0 and allidle():
+        # Shields stop no cancel any more, and nobody is left that one wakes: who takes a
+        # lock back at the end of Cond.wait is past being cancelled, and nobody will unlock it.
         sched.abandon()

@@ -19,6 +19,7 @@ from .park import Op
 if not cython.compiled:
     from ..platform import YIELD, add, atomic, cas, getm, install_slots, load, store
     from .gmp import (
+        Gdead,
         Gparking,
         Gparkready,
         Grunnable,
@@ -103,14 +104,20 @@ def leavesysg(w: Sysg) -> None:
 
 
 def dropsysg(w: Sysg | None) -> None:
-    """Shutdown: drop a goroutine that sleeps; one that works ends by itself."""
-    if w is None or not cas(w.busy, 0, 1):
+    """Shutdown, when every M and sysmon have left: drop a goroutine that sleeps, or that
+    was woken too late to run. One that works, on an M that was left behind, ends by itself."""
+    if w is None:
         return
     gp = w.g
+    late = not cas(w.busy, 0, 1)
+    if late and (gp is None or not cas(gp.status_, Grunnable, Gdead)):
+        return
     w.op = None
     w.g = None
     if gp is not None:
         allgdel(gp)
+        if late:
+            gp.coro.close()  # it may not have begun
 
 
 def currentg() -> G | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -102,6 +103,9 @@ def simulate(
         prepare(sim, engine, failure)
         was = gc.isenabled()
         gc.disable()
+        # What the collector has found since the last run was that one's.
+        for module in (sim.runtime.ticks, sim.runtime.proc):
+            module.dropped.clear()
         try:
             run.value = engine.run(lambda: sim.run(main, *args, procs=procs))
             checks.after()
@@ -130,7 +134,8 @@ def prepare(sim: Any, engine: Any, failure: type[Exception]) -> None:
 
     gmp.sched.dying = dying
     gmp.G.__init__ = watched(gmp.G.__init__, lambda: Status(fail))
-    sim.runtime.boot.set = Ordered
+    for module in (sim.runtime.boot, sim.runtime.group, sim.runtime.cleanup):
+        module.set = Ordered
     if isinstance(sim.runtime.park.waiters, set):
         sim.runtime.park.waiters = sim.runtime.syscall.waiters = Ordered()
 
@@ -160,37 +165,54 @@ def durable(sim: Any, engine: Any) -> bool:
 
 
 def reset(sim: Any) -> None:
-    """The next run finds nothing of one that was cut off."""
-    boot = getattr(sim.runtime.boot, "_boot", None)
-    if boot is not None and boot.locked():
-        boot.release()
-    sched = sim.runtime.gmp.sched
-    for name in ("up", "booted"):
-        if hasattr(sched, name):
-            getattr(sched, name).v = 0
-    locks = [sched.lock, sched.worldsema, sim.runtime.netpoll.np.lock]
+    """The next run finds nothing of one that was cut off: what such a run left is dropped
+    here, outside any run. A finalizer inside the next one would shift its schedule."""
+    runtime = sim.runtime
+    sched = runtime.gmp.sched
+    for name in ("up", "booted", "nfailed", "threadwaiters"):
+        getattr(sched, name).v = 0
+    locks = [sched.lock, sched.worldsema, runtime.netpoll.np.lock, runtime.exithook.exithooks.lock]
     for m in locks + [shard.lock for shard in sched.shards]:
         m.holder = None
         m.waiters.clear()
+    bury([gp for shard in sched.shards for gp in goroutines(shard)])
     for shard in sched.shards:
-        at = shard.head.next
-        while at is not None:
-            unstarted(at.owner.coro)
-            at = at.next
         shard.clear()
-    sched.threadwaiters.v = 0
-    sched.maing = sched.m0 = sched.fatal = None
-    sim.runtime.park.waiters.clear()
-    # What the run left is dropped here, outside any run: a finalizer that ran inside the
-    # next one would shift its schedule.
-    sim.runtime.boot.resetall()
-    sim.runtime.netpoll.np.pds.clear()
-    sched.poller = None
-    sim.runtime.ticks.dropped.clear()
-    sim.runtime.proc.dropped.clear()
+    sched.maing = sched.m0 = sched.poller = None
+    sched.signals.clear()
+    runtime.boot.resetall()
+    runtime.boot._panics.clear()
+    runtime.main.rm.__init__()
+    runtime.park.waiters.clear()
+    runtime.exithook.openhooks()
+    runtime.cleanup.c.reset()
+    runtime.context.pinned.clear()
+    runtime.template.openhandoff()
+    runtime.netpoll.np.pds.clear()
 
 
-def unstarted(coro: Any) -> None:
-    """One that never ran is closed: it has nothing to clean up, but would warn."""
-    if inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
-        coro.close()
+def goroutines(shard: Any) -> Iterator[Any]:
+    at = shard.head.next
+    while at is not None:
+        yield at.owner
+        at = at.next
+
+
+def bury(gs: list[Any]) -> None:
+    """End goroutines that were cut off, each from its outermost frame inward: a collector
+    that began with an inner one would crash CPython 3.11, which then closes it from its own
+    frame. What their `finally` blocks raise outside of a run says nothing."""
+    if not gs:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # some have not begun
+        for gp in gs:
+            gp.retrieved = True
+            if inspect.iscoroutine(gp.coro):
+                try:
+                    gp.coro.close()
+                except BaseException:
+                    pass
+        gs.clear()
+        gp = None
+        gc.collect()

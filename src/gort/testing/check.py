@@ -12,7 +12,7 @@ from typing import Any
 _NAMES = {0: "idle", 1: "runnable", 2: "running", 4: "waiting", 6: "dead", 7: "parking"}
 _NAMES |= {8: "parkready", 0x1004: "scanned"}
 _LEGAL = {
-    0: {1},
+    0: {1, 6},
     1: {2, 6},
     2: {7, 1, 6, 2},
     7: {4, 8, 2},
@@ -220,9 +220,10 @@ class Invariants:
 
     def waiter(self, gp: Any, op: Any, timers: set[int]) -> None:
         kind = type(op).__name__
-        if op.won.v != 0:
+        requeued = getattr(op, "requeued", False)  # won, and on its way back to a lock
+        if op.won.v != 0 and not requeued:
             raise self.failure(f"goroutine {gp.goid} was won by a waker that never came ({kind})")
-        if gp.cancelreq.v != 0:
+        if gp.cancelreq.v != 0 and not requeued:
             raise self.failure(f"goroutine {gp.goid} is cancelled and waits on ({kind})")
         if kind == "Sleep":
             found = id(op) in timers
@@ -237,6 +238,10 @@ class Invariants:
             found = sg is None
         elif kind == "Iowait":
             found = op.fd in self.sim.runtime.netpoll.np.pds
+        elif kind == "Groupwait":
+            found = op.grp.waiter is op and op.grp.nlive > 0
+        elif hasattr(op, "requeued"):  # of gort.sync
+            found = op.q is not None
         else:
             found = True
         if not found:
