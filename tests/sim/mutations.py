@@ -272,20 +272,14 @@ MUTATIONS = {
         "proc.execute",
         """    gp.m = mp
     while True:
-        pp = mp.p  # another one than before, where the op that parked lost its P
+        # mp.p is another one than before, where the op that parked lost its P.
 """,
         """    gp.m = mp
     pp = mp.p
     while True:
 """,
         ("parks_on_another_p", "deadlock_after_work"),
-        (
-            (
-                "proc.execute",
-                "            pp = mp.p\n            gp.m = mp\n",
-                "            gp.m = mp\n",
-            ),
-        ),
+        (("proc.execute", "        release(mp, mp.p)\n", "        release(mp, pp)\n"),),
     ),
     "m0ends": Mutation(
         "a locked goroutine takes the thread that called run along (found here)",
@@ -306,21 +300,14 @@ MUTATIONS = {
         "proc.publish",
         """    lock(gp.lock)
     gp.scope = None
-    gp.result = value
-    gp.outcome = code
-    store(gp.status_, Gdead)
-    joinq = gp.joinq
-    gp.joinq = None
 """,
         """    joinq = gp.joinq
     gp.joinq = None
     lock(gp.lock)
     gp.scope = None
-    gp.result = value
-    gp.outcome = code
-    store(gp.status_, Gdead)
 """,
         ("fan_out", "joins", "tree"),
+        (("proc.publish", "    joinq = gp.joinq\n    gp.joinq = None\n    coro", "    coro"),),
     ),
     "overflownocas": Mutation(
         "a full ring is halved without a look at the thieves",

@@ -305,6 +305,10 @@ def wakep(pp: P) -> None:
     # The work was put with release stores: it is seen by who stops spinning (rule 3)
     # before we read that somebody spins.
     fence()
+    if load(sched.needspinning) != 0 and load(sched.npidle) == 0:
+        # Asked for already: who gives its P up looks for work first (rule 4). It is set
+        # under sched.lock alone, so whoever missed it counted its P as idle before.
+        return
     if load(sched.nmspinning) != 0 or not cas(sched.nmspinning, 0, 1):
         return
     lock(sched.lock)

@@ -446,6 +446,7 @@ class Gosched(Op):
         return YIELD
 
 
+@cython.binding(False)
 def gosched() -> Gosched:
     """Yield the processor: other goroutines run first. Await it."""
     op = poolget()
