@@ -30,7 +30,7 @@ M = re.compile(
     r"  M(\d+): p=(?:\d+|nil) curg=(\d+|nil) mallocing=0 throwing=0 preemptoff= locks=0 "
     r"dying=0 spinning=(?:true|false) blocked=(?:true|false) lockedg=(\d+|nil)"
 )
-G = re.compile(r"  G(\d+): status=(\d)\(([^)]*)\) m=(\d+|nil) lockedm=(\d+|nil)")
+G = re.compile(r"  G(\d+): status=(\d)\((.*)\) m=(\d+|nil) lockedm=(\d+|nil)")
 
 DETAIL = """
 import gort
