@@ -30,20 +30,9 @@ gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
 {
     static PyMethodDef def = {NULL, (PyCFunction)(void (*)(void))gort_positional,
                               METH_FASTCALL | METH_KEYWORDS, NULL};
-    PyObject *doc = NULL, *text = NULL, *module = NULL, *fn = NULL;
-    if ((doc = PyObject_GetAttrString(slow, "__doc__")) &&
-        (module = PyObject_GetAttrString(slow, "__module__")) &&
-        (text = PyUnicode_FromFormat("%s(fn, /, *args, **kwargs)\n--\n\n%S", name, doc)) &&
-        (def.ml_doc = PyUnicode_AsUTF8(text))) {
-        Py_INCREF(text); /* for good, as def is */
-        def.ml_name = name;
-        gort_called = call;
-        fn = PyCFunction_NewEx(&def, slow, module);
-    }
-    Py_XDECREF(doc);
-    Py_XDECREF(text);
-    Py_XDECREF(module);
-    return fn;
+    def.ml_name = name;
+    gort_called = call;
+    return gort_builtin(&def, slow, "(fn, /, *args, **kwargs)");
 }
 
 #endif

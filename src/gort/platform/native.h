@@ -786,6 +786,25 @@ gort_install_slots(PyObject *type)
     PyType_Modified(t);
 }
 
+/* def as a builtin in front of the Python function slow, which is its self and gives it
+ * module and docstring; its text signature goes before that. One for each def. */
+static PyObject *__attribute__((unused))
+gort_builtin(PyMethodDef *def, PyObject *slow, const char *sig)
+{
+    PyObject *doc = NULL, *text = NULL, *module = NULL, *fn = NULL;
+    if ((doc = PyObject_GetAttrString(slow, "__doc__")) &&
+        (module = PyObject_GetAttrString(slow, "__module__")) &&
+        (text = PyUnicode_FromFormat("%s%s\n--\n\n%S", def->ml_name, sig, doc)) &&
+        (def->ml_doc = PyUnicode_AsUTF8(text))) {
+        Py_INCREF(text); /* for good, as def is */
+        fn = PyCFunction_NewEx(def, slow, module);
+    }
+    Py_XDECREF(doc);
+    Py_XDECREF(text);
+    Py_XDECREF(module);
+    return fn;
+}
+
 /* ---- where a goroutine was created: a code object and an offset in it ------- */
 static inline void
 gort_callsite_(gort_slot *code, int32_t *lasti)

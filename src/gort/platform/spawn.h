@@ -209,26 +209,15 @@ gort_go(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnam
 }
 
 /* slow, which takes a tuple and a dict, as a function that needs neither where fn is a
- * coroutine function. Its text signature goes before its docstring. */
+ * coroutine function. */
 static PyObject *__attribute__((unused))
 gort_fastgo(PyObject *slow, const char *sig, gort_checkfn check, gort_spawnfn spawn)
 {
     static PyMethodDef def = {"go", (PyCFunction)(void (*)(void))gort_go,
                               METH_FASTCALL | METH_KEYWORDS, NULL};
-    PyObject *doc = NULL, *text = NULL, *module = NULL, *fn = NULL;
-    if ((doc = PyObject_GetAttrString(slow, "__doc__")) &&
-        (module = PyObject_GetAttrString(slow, "__module__")) &&
-        (text = PyUnicode_FromFormat("go%s\n--\n\n%S", sig, doc)) &&
-        (def.ml_doc = PyUnicode_AsUTF8(text))) {
-        Py_INCREF(text); /* for good, as def is */
-        gort_gocheck = check;
-        gort_gospawn = spawn;
-        fn = PyCFunction_NewEx(&def, slow, module);
-    }
-    Py_XDECREF(doc);
-    Py_XDECREF(text);
-    Py_XDECREF(module);
-    return fn;
+    gort_gocheck = check;
+    gort_gospawn = spawn;
+    return gort_builtin(&def, slow, sig);
 }
 
 #endif
