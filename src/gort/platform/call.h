@@ -1,10 +1,10 @@
-/* A function (fn, /, *args, **kwargs) that is called without a dict where there are no
- * keywords. */
+/* Functions of Python code with a C entry that takes its arguments as they lie. */
 #ifndef GORT_CALL_H
 #define GORT_CALL_H
 
 #include "native.h"
 
+/* ---- (fn, /, *args, **kwargs), without a dict where there are no keywords ------ */
 typedef PyObject *(*gort_callfn)(PyObject *fn, PyObject *args);
 static gort_callfn gort_called;
 
@@ -25,7 +25,7 @@ gort_positional(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObjec
     return PyObject_Vectorcall(self, args, (size_t)nargs, kwnames);
 }
 
-static PyObject *
+static PyObject *__attribute__((unused))
 gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
 {
     static PyMethodDef def = {NULL, (PyCFunction)(void (*)(void))gort_positional,
@@ -33,6 +33,26 @@ gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
     def.ml_name = name;
     gort_called = call;
     return gort_builtin(&def, slow, "(fn, /, *args, **kwargs)");
+}
+
+/* ---- (): METH_FASTCALL, whose calls the interpreter specialises, as it does not
+ * those of METH_NOARGS ------------------------------------------------------------ */
+typedef PyObject *(*gort_makefn)(void);
+static gort_makefn gort_made;
+
+static PyObject *
+gort_noargs(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return gort_likely(nargs == 0) ? gort_made() : PyObject_Vectorcall(self, args, nargs, NULL);
+}
+
+static PyObject *__attribute__((unused))
+gort_fastmake(PyObject *slow, const char *name, gort_makefn make)
+{
+    static PyMethodDef def = {NULL, (PyCFunction)(void (*)(void))gort_noargs, METH_FASTCALL, NULL};
+    def.ml_name = name;
+    gort_made = make;
+    return gort_builtin(&def, slow, "()");
 }
 
 #endif

@@ -444,7 +444,9 @@ gort_gogo_(PyObject *coro, gort_slot *ctx, gort_slot *result)
     PyThreadState *ts = gort_tstate();
     PyObject *out = NULL;
     PyObject *saved = gort_context_enter(ts, ctx);
-    PySendResult r = PyIter_Send(coro, Py_None, &out);
+    PySendResult r = PyCoro_CheckExact(coro)
+                         ? PyCoro_Type.tp_as_async->am_send(coro, Py_None, &out)
+                         : PyIter_Send(coro, Py_None, &out);
     gort_context_exit(ts, ctx, saved);
     if (r == PYGEN_NEXT) {
         if (gort_likely(out == Py_None)) {

@@ -58,7 +58,10 @@ cdef class Chanop(Op):
     cdef int8_t used
     cdef int32_t index
     cdef void reset(self) noexcept
+    @cython.final
     cdef int deliver(self) noexcept
+    @cython.final
+    cdef int deliverok(self) noexcept
     @cython.locals(c=Chan)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept

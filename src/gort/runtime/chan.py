@@ -354,12 +354,14 @@ class Chanop(Op):
 
     def deliver(self) -> int:
         """What the op gives once it is done: value and ok to a code and a value."""
-        if self.ok:
-            if self.kind == KRECVOK:
-                self.value = (self.value, True)
+        if self.ok and self.kind != KRECVOK:
             return RETURN
+        return self.deliverok()
+
+    def deliverok(self) -> int:
+        """deliver() for what is more than the value."""
         if self.kind == KRECVOK:
-            self.value = (None, False)
+            self.value = (self.value if self.ok else None, self.ok != 0)
             return RETURN
         if self.kind == KRANGE:
             return STOPASYNC

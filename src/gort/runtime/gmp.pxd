@@ -44,6 +44,7 @@ cdef enum:
     APARK = 1
     AGOSCHED = 2
     ALOSTP = 3
+    AYIELD = 4
 
     OPNEW = 0
     OPPARKED = 1

@@ -89,6 +89,7 @@ if not cython.compiled:
     APARK = 1
     AGOSCHED = 2
     ALOSTP = 3
+    AYIELD = 4
 
     OPNEW = 0
     OPPARKED = 1

@@ -5,15 +5,20 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Aw
                                 nanotime, note, noteclear, notesleep, notewakeup, raiseasync, store, swap, store_rel,
                                 unlock, usleep)
 from .gm cimport gmready
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
                    WPENDING, WREADY, sched, throw)
 from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput
 
-cdef extern from "native.h":
+cdef extern from "call.h":
     M curm "gort_getm_"()
     Gosched poolget "gort_poolget"()
+    ctypedef object (*makefn "gort_makefn")()
+    object gort_fastmake(object slow, const char* name, makefn make)
+
+cdef inline object fastgosched(object slow):
+    return gort_fastmake(slow, b"gosched", newgosched)
 
 cdef class Threadwaiter:
     cdef note n
@@ -71,6 +76,9 @@ cdef bint winwait(G gp)
 cdef object cancelexc(G gp)
 cdef void throwinto(G gp, object exc)
 cdef void dropasync()
+
+@cython.locals(op=Gosched)
+cdef object newgosched()
 
 cdef class Gosched(Op):
     @cython.locals(mp=M)

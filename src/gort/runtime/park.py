@@ -62,6 +62,7 @@ if not cython.compiled:
         AGOSCHED,
         ALOSTP,
         APARK,
+        AYIELD,
         CTHROW,
         OPDONE,
         OPNEW,
@@ -81,6 +82,9 @@ if not cython.compiled:
     )
     from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
+
+    def fastgosched(slow: Any) -> Any:
+        return slow
 
 
 class Cancelled(BaseException):
@@ -434,21 +438,19 @@ def throwinto(gp: G, exc: BaseException) -> None:
 
 
 class Gosched(Op):
-    """gort.gosched: to the end of the global queue."""
+    """gort.gosched."""
 
     __slots__ = ()
 
     def start(self, pp: P) -> int:
         mp: M = curm()
-        mp.action = AGOSCHED
+        mp.action = AYIELD
         self.state = OPYIELDED
         self.code = RETURN
         return YIELD
 
 
-@cython.binding(False)
-def gosched() -> Gosched:
-    """Yield the processor: other goroutines run first. Await it."""
+def newgosched() -> Gosched:
     op = poolget()
     if op is None:
         op = Gosched.__new__(Gosched)
@@ -456,6 +458,14 @@ def gosched() -> Gosched:
             op.__init__()  # type: ignore[misc]
     return op
 
+
+@cython.binding(False)
+def gosched() -> Gosched:
+    """Yield the processor: other goroutines run first. Await it."""
+    return newgosched()
+
+
+gosched = fastgosched(gosched)
 
 install_slots(Gosched)
 poolops(Gosched)

@@ -59,6 +59,7 @@ if not cython.compiled:
         ALOSTP,
         ANONE,
         APARK,
+        AYIELD,
         CREQ,
         GOIDBATCH,
         OPNEW,
@@ -98,7 +99,7 @@ if not cython.compiled:
     STEALTRIES = 4
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
-    from .runq import globrunqget, globrunqput, runqempty, runqget, runqsteal
+    from .runq import globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal
     from .timers import checktimers
 
     takenext = slotswap
@@ -469,10 +470,17 @@ def execute(mp: M) -> bool:
 
 
 def goschedimpl(mp: M, gp: G, action: int) -> bool:
-    """A goroutine that yielded, or whose P was lost, goes on the global queue."""
+    """A goroutine that yielded, was preempted, or whose P was lost: on the global queue.
+
+    One that yielded goes to the tail of its P's ring where the global queue is empty
+    (Go's goyield): that is behind just as many, without the lock that all Ps share.
+    """
     gp.m = None
     mp.curg = None
     store_rel(gp.status_, Grunnable)
+    if action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
+        runqput(mp.p, gp, False)
+        return True
     if action == ALOSTP:
         mp.p = None
         if gp is sched.maing:
