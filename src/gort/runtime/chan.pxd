@@ -17,6 +17,10 @@ cdef enum:
     KRANGE = 3
     AGAIN = -1
 
+    QNEVER = 0
+    QIN = 1
+    QOUT = 2
+
 @cython.final
 cdef class Ringbuf:
     cdef list items
@@ -58,6 +62,8 @@ cdef class Chanop(Op):
     cdef int8_t used
     cdef int32_t index
     cdef void reset(self) noexcept
+    @cython.final
+    cdef void resetqueued(self) noexcept
     @cython.final
     cdef int deliver(self) noexcept
     @cython.final

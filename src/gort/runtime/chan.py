@@ -51,6 +51,10 @@ if not cython.compiled:
     KRANGE = 3
     AGAIN = -1
 
+    QNEVER = 0
+    QIN = 1
+    QOUT = 2
+
 _MAXCAP = 1 << 31
 
 
@@ -213,7 +217,7 @@ class Chan:
 
     def enqueue(self, sg: Chanop) -> None:
         """Append sg to the queue of its kind; the lock is held."""
-        sg.queued = True
+        sg.queued = QIN
         if sg.kind == KSEND:
             last = self.sendlast
             self.sendlast = sg
@@ -231,9 +235,9 @@ class Chan:
 
     def dequeue(self, sg: Chanop) -> None:
         """Take sg out of its queue, if it stands there; the lock is held."""
-        if not sg.queued:
+        if sg.queued != QIN:
             return
-        sg.queued = False
+        sg.queued = QOUT
         prev = sg.prev
         next = sg.next
         if prev is not None:
@@ -264,7 +268,7 @@ class Chan:
             else:
                 next.prev = None
                 sg.next = None
-            sg.queued = False
+            sg.queued = QOUT
             if winsudog(sg):
                 return sg
 
@@ -281,7 +285,7 @@ class Chan:
             else:
                 next.prev = None
                 sg.next = None
-            sg.queued = False
+            sg.queued = QOUT
             if winsudog(sg):
                 return sg
 
@@ -306,17 +310,26 @@ class Chanop(Op):
         if not cython.compiled:
             super().__init__()
             self.c = self.next = self.prev = self.sel = self.nextcase = None
-            self.queued = self.ok = self.used = False
+            self.queued = QNEVER
+            self.ok = self.used = False
             self.index = 0
 
     def reset(self) -> None:
-        store_rel(self.won, WPENDING)
         self.state = OPNEW
-        self.queued = self.ok = self.used = False
+        self.ok = False
+        if self.queued != QNEVER or self.used:
+            self.resetqueued()
+        if self.value is not None:
+            self.value = None
+        self.c = None
+
+    def resetqueued(self) -> None:
+        """reset() of what an op has that waited, or was a case of a select."""
+        store_rel(self.won, WPENDING)
+        self.queued = QNEVER
+        self.used = False
         if self.g is not None:
             self.g = None
-        if self.tw is not None:
-            self.tw = None
         if self.sel is not None:
             self.sel = None
         if self.nextcase is not None:
@@ -325,9 +338,6 @@ class Chanop(Op):
             self.next = None
         if self.prev is not None:
             self.prev = None
-        if self.value is not None:
-            self.value = None
-        self.c = None
 
     def start(self, pp: P) -> int:
         if self.used:

@@ -228,12 +228,12 @@ class Invariants:
         if kind == "Sleep":
             found = id(op) in timers
         elif kind == "Chanop":
-            found = op.queued
+            found = op.queued == 1
         elif kind == "Join":
             found = op.target.status_.v != 6
         elif kind == "Select":
             sg = op.first
-            while sg is not None and sg.queued:
+            while sg is not None and sg.queued == 1:
                 sg = sg.nextcase
             found = sg is None
         elif kind == "Iowait":
