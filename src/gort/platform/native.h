@@ -463,7 +463,17 @@ gort_gogo_(PyObject *coro, gort_slot *ctx, gort_slot *result)
     result->v = gort_fetch_exception();
     return GORT_RAISE;
 }
-#define gort_gogo(coro, ctx, result) gort_gogo_((coro), &(ctx), &(result))
+/* Borrows the coroutine, which its running goroutine holds. */
+#define gort_gogo(gp, result) gort_gogo_((gp)->coro, &(gp)->ctx, &(result))
+
+/* What findrunnable left in mp.nextg is mp.curg now: the reference moves. */
+#define gort_setcurg(mp) \
+    do { \
+        PyObject *old_ = (PyObject *)(mp)->curg; \
+        (mp)->curg = (mp)->nextg; \
+        (mp)->nextg = (void *)Py_NewRef(Py_None); \
+        Py_DECREF(old_); \
+    } while (0)
 
 /* coro.throw(exc), as the goroutine. */
 static int __attribute__((unused))

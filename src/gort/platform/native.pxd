@@ -61,7 +61,6 @@ cdef extern from "native.h":
         RAISE "GORT_RAISE"
         STOPASYNC "GORT_STOPASYNC"
 
-    int gogo "gort_gogo"(object coro, slot ctx, slot result) noexcept
     int gothrow "gort_gothrow"(object coro, object exc, slot ctx, slot result) noexcept
     int gocall "gort_gocall"(object fn, tuple args, object kwargs, slot ctx,
                              slot result) noexcept

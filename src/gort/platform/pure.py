@@ -344,8 +344,15 @@ def _run(ctx: slot, result: slot, fn: Callable[..., Any], *args: Any, **kwargs: 
     return RETURN
 
 
-def gogo(coro: Any, ctx: slot, result: slot) -> int:
-    code = _run(ctx, result, coro.send, None)
+def setcurg(mp: Any) -> None:
+    mp.curg = mp.nextg
+    mp.nextg = None
+
+
+def gogo(gp: Any, result: slot) -> int:
+    ctx, send = gp.ctx, gp.coro.send
+    del gp  # a traceback of what it raises holds this frame
+    code = _run(ctx, result, send, None)
     if code == RETURN:
         return YIELD
     if isinstance(result.v, StopIteration):

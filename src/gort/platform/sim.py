@@ -60,6 +60,7 @@ from .pure import (
     poolget,
     poolops,
     recordget,
+    setcurg,
     setm,
     slot,
     slotclear,

@@ -68,16 +68,15 @@ cdef class Chanop(Op):
     cdef int deliver(self) noexcept
     @cython.final
     cdef int deliverok(self) noexcept
-    @cython.locals(c=Chan)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
     @cython.locals(c=Chan)
     cdef void unqueue(self) noexcept
 
 @cython.locals(sg=Chanop)
-cdef int trysend(Chan c, Chanop op, P pp) noexcept
+cdef int trysend(Chanop op, P pp) noexcept
 @cython.locals(sg=Chanop)
-cdef int tryrecv(Chan c, Chanop op, P pp) noexcept
+cdef int tryrecv(Chanop op, P pp) noexcept
 cdef bint winsudog(Chanop sg) noexcept
 cdef void readysudog(Chanop sg, P pp, bint next) noexcept
 @cython.locals(op=Chanop)

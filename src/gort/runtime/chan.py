@@ -345,18 +345,17 @@ class Chanop(Op):
                 "this op was given to select already: an op is used once, make a new one"
             )
             return RAISE
-        c = self.c
-        lock(c.lock)
+        lock(self.c.lock)
         if self.kind == KSEND:
-            code = trysend(c, self, pp)
+            code = trysend(self, pp)
         else:
-            code = tryrecv(c, self, pp)
+            code = tryrecv(self, pp)
         if code == AGAIN:
             self.gopark(2 if self.kind == KSEND else 1)
-            c.enqueue(self)
-            unlock(c.lock)
+            self.c.enqueue(self)
+            unlock(self.c.lock)
             return YIELD
-        unlock(c.lock)
+        unlock(self.c.lock)
         return code
 
     def finish(self) -> int:
@@ -420,42 +419,45 @@ def readysudog(sg: Chanop, pp: P, next: bool) -> None:
         opready(sg.sel, pp, next)
 
 
-def trysend(c: Chan, op: Chanop, pp: P) -> int:
-    """Send now if it can be done; AGAIN when op has to wait. c.lock is held.
+# Without a local variable for op.c: it would be a reference to count, which is an atomic
+# operation where another thread made the channel.
+
+
+def trysend(op: Chanop, pp: P) -> int:
+    """Send now if it can be done; AGAIN when op has to wait. Its channel's lock is held.
 
     Makes a peer runnable under the lock: nothing that goready does can run a
     user's code.
     """
-    if c.closed:
+    if op.c.closed:
         op.ok = False
         return op.deliver()
-    sg = c.recvq()
+    sg = op.c.recvq()
     if sg is not None:
         sg.value = op.value
         sg.ok = True
         readysudog(sg, pp, True)
-    elif c.buf is not None and c.buf.n < c.cap:
-        c.buf.push(op.value)
+    elif op.c.buf is not None and op.c.buf.n < op.c.cap:
+        op.c.buf.push(op.value)
     else:
         return AGAIN
     op.value = None
     return RETURN
 
 
-def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
+def tryrecv(op: Chanop, pp: P) -> int:
     """Receive now if it can be done, as trysend."""
-    buf = c.buf
-    if buf is not None and buf.n > 0:
-        op.value = buf.pop()
+    if op.c.buf is not None and op.c.buf.n > 0:
+        op.value = op.c.buf.pop()
         op.ok = True
-        sg = c.sendq()
+        sg = op.c.sendq()
         if sg is not None:
-            buf.push(sg.value)
+            op.c.buf.push(sg.value)
             sg.value = None
             sg.ok = True
             readysudog(sg, pp, True)
         return op.deliver()
-    sg = c.sendq()
+    sg = op.c.sendq()
     if sg is not None:
         op.value = sg.value
         op.ok = True
@@ -463,7 +465,7 @@ def tryrecv(c: Chan, op: Chanop, pp: P) -> int:
         sg.ok = True
         readysudog(sg, pp, True)
         return op.deliver()
-    if c.closed:
+    if op.c.closed:
         op.ok = False
         return op.deliver()
     return AGAIN
@@ -494,7 +496,7 @@ def nowait(op: Chanop) -> Any:
     c = op.c
     pp = enter()
     lock(c.lock)
-    code = trysend(c, op, pp) if op.kind == KSEND else tryrecv(c, op, pp)
+    code = trysend(op, pp) if op.kind == KSEND else tryrecv(op, pp)
     unlock(c.lock)
     leave(pp)
     if code == RETURN:

@@ -255,7 +255,8 @@ class M:
 
     Its own thread alone writes every field but these: nextp, nextg, lockedg and
     schedlink, which belong to whoever took it off the idle list under sched.lock.
-    nextg is the G-M scheduler's (gm.py).
+    nextg is what the M runs next: found by findrunnable, or handed over with the permit
+    by the G-M scheduler (gm.py).
     """
 
     __slots__ = (

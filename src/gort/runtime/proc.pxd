@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
-                                cheaprandn, copycontext, fence, getident, getm, gocall, gogo,
+                                cheaprandn, copycontext, fence, getident, getm, gocall,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slot, slotset, slotswap,
                                 store, store_rel, swap, unlock)
 from .cleanup cimport wakecleanup
@@ -21,6 +21,8 @@ from .timers cimport checktimers
 cdef extern from "spawn.h":
     M curm "gort_getm_"()
     G takenext "gort_slotswap"(slot s, object o)
+    int gogo "gort_gogo"(G gp, slot result) noexcept
+    void setcurg "gort_setcurg"(M mp) noexcept
     bint iscoroutinefunction "gort_iscorofn"(object fn) noexcept
     ctypedef int (*checkfn "gort_checkfn")() except -1
     ctypedef object (*spawnfn "gort_spawnfn")(object coro)
@@ -40,10 +42,9 @@ cdef enum:
 
 @cython.locals(gp=G, lm=M)
 cdef void schedule(M mp)
-@cython.locals(pp=P, gp=G, nextg=object, list_=list)
-cdef G findrunnable(M mp)
-@cython.locals(gp=G)
-cdef G findlocal(M mp, P pp)
+@cython.locals(pp=P)
+cdef bint findrunnable(M mp)
+cdef bint findlocal(M mp, P pp)
 @cython.locals(gp=G)
 cdef G globalrunq(P pp, int64_t max)
 @cython.locals(gp=G, p2=P, i=int64_t, n=int64_t, pos=int64_t, w=int64_t)

@@ -45,6 +45,7 @@ if not cython.compiled:
         nanotime,
         poolget,
         poolops,
+        setcurg,
         setm,
         slotset,
         slotswap,
@@ -142,49 +143,50 @@ def schedule(mp: M) -> None:
     """Rounds of the scheduler, until this M is to end."""
     while True:
         if mp.lockedg is not None:
-            gp = mp.lockedg
             if not stoplockedm(mp):
                 return
+            mp.nextg = mp.lockedg
         else:
-            gp = findrunnable(mp)
-            if gp is None:
+            if not findrunnable(mp):
                 return
             if mp.spinning:
                 resetspinning(mp)
-            if gp.lockedm is not None and gp.lockedm is not mp:
+            if mp.nextg.lockedm is not None and mp.nextg.lockedm is not mp:
+                gp = mp.nextg
+                mp.nextg = None
                 if not startlockedm(mp, gp):
                     return
                 continue
-        mp.curg = gp
-        gp = None
+        setcurg(mp)
         if not execute(mp):
             return
 
 
-def findrunnable(mp: M) -> G | None:
-    """Find a goroutine to run, in Go's order; None when this M is to end."""
+def findrunnable(mp: M) -> bool:
+    """Find a goroutine to run, in Go's order, for mp.nextg; False when this M is to end.
+
+    It is moved from field to field, not returned: a reference that is counted costs an
+    atomic operation where another thread made the object.
+    """
     while True:
         pp = mp.p
         if pp is None:
             if not stopm(mp):
-                return None
+                return False
             continue
         if mp.nextg is not None:
-            gp = mp.nextg
-            mp.nextg = None
-            return gp
+            return True
         if load(sched.gcwaiting) != 0:
             if not gcstopm(mp):
-                return None
+                return False
             continue
         if load(sched.exiting) != 0:
             pp = releasep(mp)
-            return None
+            return False
         if load(pp.preempt) != 0:
             store_rel(pp.preempt, 0)
-        gp = findlocal(mp, pp)
-        if gp is not None:
-            return gp
+        if findlocal(mp, pp):
+            return True
         if sched.gm:
             runtimers(pp)
             if load(sched.runqsize) != 0:
@@ -193,19 +195,19 @@ def findrunnable(mp: M) -> G | None:
         elif mp.spinning or 2 * load(sched.nmspinning) < load(sched.nprocs) - load(sched.npidle):
             if not mp.spinning:
                 becomespinning(mp)
-            gp = stealwork(mp, pp)
-            if gp is not None:
-                return gp
+            mp.nextg = stealwork(mp, pp)
+            if mp.nextg is not None:
+                return True
             if not runqempty(pp):
                 continue  # a stolen timer made something runnable
-        gp = idlegc()
-        if gp is not None:
-            return gp
+        mp.nextg = idlegc()
+        if mp.nextg is not None:
+            return True
         if giveup(mp, pp) == GIVEUPSTOP and not stopm(mp):
-            return None
+            return False
 
 
-def findlocal(mp: M, pp: P) -> G | None:
+def findlocal(mp: M, pp: P) -> bool:
     """Timers, a forced collection, every 61st tick the global queue, the cleanup
     goroutine, the local queue, the global queue, the network."""
     if load(pp.minwhen) != 0:
@@ -214,33 +216,34 @@ def findlocal(mp: M, pp: P) -> G | None:
     if pp.gctick >= pp.gcrounds:
         gctick(pp)
     if load(sched.gcforce) != 0:
-        gp = findgcworker(FORCED)
-        if gp is not None:
-            return gp
+        mp.nextg = findgcworker(FORCED)
+        if mp.nextg is not None:
+            return True
     if load(sched.runqsize) > 0 and load(pp.schedtick) % 61 == 0:
-        gp = globalrunq(pp, 1)
-        if gp is not None:
-            return gp
+        mp.nextg = globalrunq(pp, 1)
+        if mp.nextg is not None:
+            return True
     if load(sched.cleanupwake) != 0:
         wakecleanup(pp)
     if slotset(pp.runnext):
-        gp = takenext(pp.runnext, None)
-        if gp is not None:  # a thief may have been faster
+        mp.nextg = takenext(pp.runnext, None)
+        if mp.nextg is not None:  # a thief may have been faster
             # Inherits the time slice: execute counts a tick, this takes it back.
             store_rel(pp.schedtick, load(pp.schedtick) - 1)
-            return gp
-    gp = runqget(pp)
-    if gp is not None:
-        return gp
+            return True
+    mp.nextg = runqget(pp)
+    if mp.nextg is not None:
+        return True
     if load(sched.runqsize) != 0:
-        gp = globalrunq(pp, 0)
-        if gp is not None:
-            return gp
+        mp.nextg = globalrunq(pp, 0)
+        if mp.nextg is not None:
+            return True
     # An optimisation before stealing: skipped if an M blocks in netpoll already.
     if load(sched.netpollwaiters) > 0 and load(sched.lastpoll) != 0:
         if readylist(netpoll(0), pp) > 0:
-            return runqget(pp)
-    return None
+            mp.nextg = runqget(pp)
+            return mp.nextg is not None
+    return False
 
 
 def globalrunq(pp: P, max: int) -> G | None:
@@ -444,9 +447,9 @@ def execute(mp: M) -> bool:
         if gp.plain:
             code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
             if code == RETURN and startcoro(gp, mp):
-                code = gogo(gp.coro, gp.ctx, mp.result)
+                code = gogo(gp, mp.result)
         else:
-            code = gogo(gp.coro, gp.ctx, mp.result)
+            code = gogo(gp, mp.result)
         while code == YIELD and mp.action == ANONE:
             code = gothrow(gp.coro, foreignawait(mp), gp.ctx, mp.result)
         if code != YIELD:

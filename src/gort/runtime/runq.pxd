@@ -11,7 +11,7 @@ cdef extern from "native.h":
 
 @cython.locals(old=G)
 cdef void runqput(P pp, G gp, bint next) noexcept
-@cython.locals(gp=G)
+cdef void runqputtail(P pp, G gp) noexcept
 cdef G runqget(P pp)
 cdef bint runqempty(P pp) noexcept
 cdef int64_t runqlen(P pp) noexcept

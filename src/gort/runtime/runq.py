@@ -64,9 +64,13 @@ def runqput(pp: P, gp: G, next: bool) -> None:
             return
         # The one kicked out goes to the tail; a thief may have been faster.
         old = slotswap(pp.runnext, gp)
-        if old is None:
-            return
-        gp = old
+        if old is not None:
+            runqputtail(pp, old)
+        return
+    runqputtail(pp, gp)
+
+
+def runqputtail(pp: P, gp: G) -> None:
     while True:
         h = load(pp.runqhead)
         t = load(pp.runqtail)
@@ -99,8 +103,7 @@ def runqget(pp: P) -> G | None:
         if load(pp.runqtail) == h:
             return None
         if cas(pp.runqhead, h, h + 1):
-            gp = ringtake(pp.runq, h)
-            return gp
+            return ringtake(pp.runq, h)
 
 
 def runqgrab(victim: P, pp: P, stealrunnext: bool) -> int:

@@ -208,7 +208,7 @@ def selunlock(first: Chanop | None) -> None:
 
 
 def trycase(sg: Chanop, pp: P) -> int:
-    return trysend(sg.c, sg, pp) if sg.kind == KSEND else tryrecv(sg.c, sg, pp)
+    return trysend(sg, pp) if sg.kind == KSEND else tryrecv(sg, pp)
 
 
 @cython.locals(op=Chanop, self=Select)

@@ -91,7 +91,7 @@ def feedtime(c: Chan, seq: int) -> None:
     f: Feed = c.timer
     if f.seq == seq and not c.closed:
         f.live = f.period != 0
-        trysend(c, op, pp)
+        trysend(op, pp)
     unlock(c.lock)
     leave(pp)
 
