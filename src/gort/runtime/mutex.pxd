@@ -13,8 +13,8 @@ cdef extern from "native.h":
     Lockop poolget "gort_poolget"()
     M curm "gort_getm_"()
 
-cdef inline int fastwith(object cls) except -1:
-    return withmethods(cls, <withfn>newlock, <withfn>leaveblock)
+cdef inline int fastwith() except -1:
+    return withmethods(Mutex, <withfn>newlock, <withfn>leaveblock)
 
 cdef enum:
     LOCKED = 1

@@ -51,8 +51,9 @@ if not cython.compiled:
     LOCKED = 1
     WAITERS = 2
 
-    def fastwith(cls: type[Mutex]) -> None:
+    def fastwith() -> None:
         return
+
 
 _STARVING = 1_000_000
 
@@ -298,4 +299,4 @@ def unlockmutex(m: Mutex) -> None:
 
 install_slots(Lockop)
 poolops(Lockop)
-fastwith(Mutex)
+fastwith()
