@@ -462,3 +462,20 @@ def test_nothing_is_kept(n: int) -> None:
             assert not any(r() for r in refs)
 
     gort.run(main, procs=1)
+
+
+@pytest.mark.parametrize("n", [5, 16, 17, 60])
+def test_many_cases_of_few_channels(n: int, procs: int) -> None:
+    """Each channel is locked once, in an order that all selects agree on."""
+
+    async def sel(chs: list[gort.Chan]) -> Any:
+        return (await gort.select(*[chs[i % 3].recv() for i in range(n)]))[1]
+
+    async def main() -> None:
+        chs = [gort.chan() for _ in range(3)]
+        gs = [gort.go(sel, chs[i % 3 :] + chs[: i % 3]) for i in range(30)]
+        for i in range(30):
+            await gort.select(*[chs[(i + k) % 3].send(i) for k in range(n)])
+        assert sorted([await g for g in gs]) == list(range(30))
+
+    gort.run(main, procs=procs)
