@@ -149,6 +149,7 @@ gort_method_put(PyTypeObject *t, const char *name, gort_withfn fn, Py_ssize_t na
     m->method = Py_NewRef(method);
     m->fn = fn;
     m->nargs = nargs;
+    gort_uncounted((PyObject *)m);
     return PyDict_SetItemString(t->tp_dict, name, (PyObject *)m);
 }
 

@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock, withfn, withmethods)
+from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store,
+                                unlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
 from .park cimport Op
