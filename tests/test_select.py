@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import random
+import weakref
 from typing import Any
 
 import pytest
@@ -322,3 +325,157 @@ def test_op_used_twice() -> None:
             await loser
 
     gort.run(main)
+
+
+def test_signature_and_keywords() -> None:
+    assert str(inspect.signature(gort.select)).startswith("(*ops")
+    assert "default" in inspect.signature(gort.select).parameters
+    assert gort.select.__name__ == "select" and gort.select.__module__ == "gort.runtime.select"
+    assert (gort.select.__doc__ or "").startswith("Do one of several channel operations")
+
+    async def main() -> None:
+        a = gort.chan(1)
+        op = a.send(1)
+        with pytest.raises(TypeError, match="nope"):
+            gort.select(op, nope=1)  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="defaults"):
+            gort.select(op, default=True, defaults=True)  # type: ignore[call-arg]
+        kwargs: Any = {"default": []}  # its truth counts
+        assert await gort.select(op, **kwargs) == (0, None)
+        kwargs = {"default": "yes"}
+        assert await gort.select(a.send(2), **kwargs) == (-1, None)
+        assert await gort.select(a.recv(), **{}) == (0, 1)
+
+    gort.run(main)
+
+
+def test_a_default_is_for_one_select(procs: int) -> None:
+    """An op that is kept for the next select has forgotten its default."""
+
+    async def plain(a: gort.Chan, b: gort.Chan) -> Any:
+        return await gort.select(a.recv(), b.recv())
+
+    async def main() -> None:
+        a, b = gort.chan(), gort.chan()
+        for _ in range(100):
+            assert await gort.select(a.recv(), b.recv(), default=True) == (-1, None)
+        g = gort.go(plain, a, b)
+        await until_waiting(g)
+        await b.send(1)
+        assert await g == (1, 1)
+
+    gort.run(main, procs=procs)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"default": False}, {"default": True}])
+@pytest.mark.parametrize("nils", [0, 3, 14, 40])
+@pytest.mark.parametrize("bad", ["int", "op", "used", "twice"])
+def test_a_refused_select_uses_nothing(bad: str, nils: int, kwargs: dict[str, bool]) -> None:
+    """However it is called, and wherever the bad case stands."""
+
+    async def main() -> None:
+        chs = [gort.chan(1) for _ in range(5)]
+        random.Random(nils).shuffle(chs)
+        used = chs[0].send(0)
+        await used
+        await chs[0].recv()
+        for at in range(6):
+            ops = [c.send(i) for i, c in enumerate(chs)]
+            case: Any = {"int": 3, "op": gort.sleep(0), "used": used, "twice": ops[at - 1]}[bad]
+            if bad == "twice" and at == 0:
+                continue
+            cases: Any = [*ops[:at], *[None] * nils, case, *ops[at:]]
+            refusal = TypeError if bad in ("int", "op") else RuntimeError
+            with pytest.raises(refusal, match=f"select case {at + nils} "):
+                gort.select(*cases, **kwargs)
+            for i, op in enumerate(ops):  # by itself and by select
+                assert await op is None if i % 2 else await gort.select(op) == (0, None)
+            assert [await c.recv() for c in chs] == list(range(5))
+
+    gort.run(main)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"default": False}])
+@pytest.mark.parametrize("n", [1, 2, 3, 15, 16, 17, 18, 33])
+def test_any_number_of_cases(n: int, kwargs: dict[str, bool], procs: int) -> None:
+    """At every index: ready at once, and after a wait."""
+
+    async def sel(chs: list[gort.Chan]) -> Any:
+        return await gort.select(*[c.recv() for c in chs], None, **kwargs)
+
+    async def main() -> None:
+        chs = [gort.chan(1) for _ in range(n)]
+        random.Random(n).shuffle(chs)
+        for k in range(n):
+            await chs[k].send(k)
+            assert await sel(chs) == (k, k)
+            g = gort.go(sel, chs)
+            await until_waiting(g)
+            await chs[k].send(-k)
+            assert await g == (k, -k)
+            with pytest.raises(gort.WouldBlock):
+                chs[k].recv_nowait()
+
+    gort.run(main, procs=procs)
+
+
+class Value:
+    """Something to see the end of."""
+
+
+@pytest.mark.parametrize("n", [2, 3, 16, 17, 40])
+def test_nothing_is_kept(n: int) -> None:
+    """Neither channels nor values outlive a select that nobody holds."""
+
+    async def feed(c: gort.Chan) -> None:
+        await c.send(None)
+
+    async def once(wait: bool) -> list[Any]:
+        chs = [gort.chan() for _ in range(n)]
+        values = [Value() for _ in chs]
+        if wait:
+            gort.go(feed, chs[n // 2])
+        else:
+            g = gort.go(feed, chs[n // 2])
+            await until_waiting(g)
+        ops = [c.recv() if i == n // 2 else c.send(values[i]) for i, c in enumerate(chs)]
+        assert await gort.select(*ops) == (n // 2, None)
+        return [weakref.ref(x) for x in (*chs, *values)]
+
+    async def refused() -> list[Any]:
+        chs = [gort.chan() for _ in range(n)]
+        bad: Any = 3
+        with pytest.raises(TypeError):
+            gort.select(*[c.recv() for c in chs], bad)
+        gort.select(*[c.recv() for c in chs])  # nobody awaits it
+        return [weakref.ref(c) for c in chs]
+
+    async def main() -> None:
+        for i in range(20):
+            refs = await once(i % 2 == 0)
+            refs += await refused()
+            for _ in range(100):  # goroutines that end on another thread may hold on to them
+                if not any(r() for r in refs):
+                    break
+                await gort.gosched()
+                gc.collect()
+            assert not any(r() for r in refs)
+
+    gort.run(main, procs=1)
+
+
+@pytest.mark.parametrize("n", [5, 16, 17, 60])
+def test_many_cases_of_few_channels(n: int, procs: int) -> None:
+    """Each channel is locked once, in an order that all selects agree on."""
+
+    async def sel(chs: list[gort.Chan]) -> Any:
+        return (await gort.select(*[chs[i % 3].recv() for i in range(n)]))[1]
+
+    async def main() -> None:
+        chs = [gort.chan() for _ in range(3)]
+        gs = [gort.go(sel, chs[i % 3 :] + chs[: i % 3]) for i in range(30)]
+        for i in range(30):
+            await gort.select(*[chs[(i + k) % 3].send(i) for k in range(n)])
+        assert sorted([await g for g in gs]) == list(range(30))
+
+    gort.run(main, procs=procs)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import gc
+import inspect
+import sys
 import threading
 import time
 import weakref
@@ -1876,3 +1879,218 @@ def test_semaphore_from_threads(procs: int) -> None:
 def test_importable_both_ways() -> None:
     assert gort.sync.Mutex is Mutex
     assert set(gort.sync.__all__) <= set(dir(gort.sync))
+
+
+# async with, and the two methods that it calls
+
+
+def is_free(take: Callable[[], bool], give: Callable[[], None]) -> bool:
+    if take():
+        give()
+        return True
+    return False
+
+
+def a_mutex() -> tuple[Any, Callable[[], bool]]:
+    mu = Mutex()
+    return mu, lambda: is_free(mu.try_lock, mu.unlock)
+
+
+def a_writer() -> tuple[Any, Callable[[], bool]]:
+    rw = RWMutex()
+    return rw, lambda: is_free(rw.try_lock, rw.unlock)
+
+
+def a_reader() -> tuple[Any, Callable[[], bool]]:
+    rw = RWMutex()
+    return rw.reader(), lambda: is_free(rw.try_lock, rw.unlock)
+
+
+def a_semaphore() -> tuple[Any, Callable[[], bool]]:
+    s = Semaphore(1)
+    return s, lambda: is_free(s.try_acquire, s.release)
+
+
+WITH = [a_mutex, a_writer, a_reader, a_semaphore]
+
+
+@pytest.mark.parametrize("make", WITH)
+def test_enter_and_exit_called_directly(make: Any, procs: int) -> None:
+    async def main() -> None:
+        x, free = make()
+        enter, leave = x.__aenter__, x.__aexit__
+        assert leave.__name__ == "__aexit__" and "__aexit__" in repr(leave)
+        assert enter.__self__ is x and inspect.isroutine(enter) and callable(leave)
+        enter()  # nothing happens until it is awaited
+        assert free()
+        for _ in range(100):
+            await enter()
+            assert not free()
+            assert not await leave(None, None, None)
+            assert free()
+        await x.__aenter__(*(), **{})
+        assert not free()
+        await x.__aexit__(kind=None, exc=None, tb=None)
+        assert free()
+        await type(x).__aenter__(x)
+        assert not free()
+        await type(x).__aexit__(x, KeyError, KeyError(1), None)
+        assert free()
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(x)
+            assert not free()
+        assert free()
+        with pytest.raises(RuntimeError, match="unlock|release"):
+            leave(None, None, None)
+        op = enter()
+        await op
+        with pytest.raises(RuntimeError, match="used already"):
+            await op
+        await leave(None, None, None)
+
+    gort.run(main, procs=procs)
+
+
+@pytest.mark.parametrize("make", WITH)
+def test_enter_and_exit_refuse_wrong_arguments(make: Any) -> None:
+    async def main() -> None:
+        x, free = make()
+        for args in (1,), (None, None), (None, None, None):
+            with pytest.raises(TypeError):
+                x.__aenter__(*args)
+        for args in (), (None,), (None, None), (None,) * 4:
+            with pytest.raises(TypeError):
+                x.__aexit__(*args)
+        with pytest.raises(TypeError):
+            x.__aexit__(None, None, None, tb=None)
+        with pytest.raises((TypeError, AttributeError)):
+            await type(x).__aenter__(3)
+        assert free()
+
+    gort.run(main)
+
+
+@pytest.mark.parametrize("make", WITH)
+def test_async_with_keeps_nothing(make: Any) -> None:
+    async def rounds(x: Any) -> None:
+        for _ in range(300):
+            async with x:
+                pass
+        keep = [x.__aenter__ for _ in range(300)]
+        await keep[-1]()
+        await x.__aexit__(None, None, None)
+        t, out = in_thread(lambda: [x.__aexit__ for _ in range(300)])
+        await join(t)
+        keep += out[0]  # made by another thread than drops them
+        t, _ = in_thread(keep.clear)
+        await join(t)
+        out.clear()
+
+    async def main() -> None:
+        x, free = make()
+        await rounds(x)
+        before = sys.getrefcount(x)
+        for _ in range(3):
+            await rounds(x)
+        assert sys.getrefcount(x) == before and free()
+
+    gort.run(main, procs=1)
+
+
+@pytest.mark.parametrize("make", [Mutex, RWMutex, lambda: Semaphore(1)])
+def test_what_async_with_locked_is_freed(make: Any) -> None:
+    async def main() -> None:
+        x = make()
+        ref = weakref.ref(x)
+        for _ in range(3):
+            async with x:
+                pass
+        leave = x.__aexit__
+        await x.__aenter__()
+        del x
+        await leave(None, None, None)  # it keeps the lock alive
+        assert ref() is not None
+        del leave
+        gc.collect()
+        assert ref() is None
+        async with make():
+            pass
+
+    gort.run(main, procs=1)
+
+
+@pytest.mark.parametrize("base", [Mutex, RWMutex])
+def test_a_subclass_of_a_lock(base: Any, procs: int) -> None:
+    class Counted(base):  # type: ignore[misc]
+        entered = 0
+
+        def __aenter__(self) -> Any:
+            self.entered += 1
+            return super().__aenter__()
+
+    class Plain(base):  # type: ignore[misc]
+        pass
+
+    async def main() -> None:
+        mu = Counted()
+        for _ in range(3):
+            async with mu:
+                assert not mu.try_lock()
+        assert mu.entered == 3 and mu.try_lock()
+        plain = Plain()
+        plain.enter = plain.__aenter__  # a cycle
+        await plain.enter()
+        assert not plain.try_lock()
+        await plain.__aexit__(None, None, None)
+        ref = weakref.ref(plain)
+        del plain
+        gc.collect()
+        assert ref() is None
+
+    gort.run(main, procs=procs)
+
+
+def test_async_with_of_what_is_locked_waits(procs: int) -> None:
+    async def block(x: Any, log: list[int], i: int) -> None:
+        async with x:
+            log.append(i)
+
+    async def main() -> None:
+        for make in WITH[0], WITH[1], WITH[3]:
+            x, free = make()
+            log: list[int] = []
+            async with x:
+                gs = []
+                for i in range(3):
+                    gs.append(gort.go(block, x, log, i))
+                    await parked(gs[-1])
+                await cancelled(gs.pop(1))
+                assert not log
+            for g in gs:
+                await g
+            assert sorted(log) == [0, 2] and free()
+
+    gort.run(main, procs=procs)
+
+
+@pytest.mark.parametrize("make", WITH)
+def test_async_with_in_a_cancelled_goroutine(make: Any, procs: int) -> None:
+    """Though it is free: it raises, and has not locked it."""
+
+    async def body(x: Any, started: gort.Chan, go: gort.Chan) -> None:
+        await started.send(None)
+        try:
+            await go.recv()
+        finally:
+            async with x:
+                raise AssertionError("entered")
+
+    async def main() -> None:
+        x, free = make()
+        started = gort.chan()
+        g = gort.go(body, x, started, gort.chan())
+        await started.recv()
+        await cancelled(g)
+        assert free()
+
+    gort.run(main, procs=procs)

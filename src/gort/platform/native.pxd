@@ -94,6 +94,9 @@ cdef inline void poolops(type cls) noexcept:
     """Keep dead ops of this type for the next ones; one type a module."""
     gort_poolops_(cls, resetop)
 
+ctypedef object (*withfn)(object)
+cdef int withmethods(object cls, withfn enter, withfn leave) except -1
+
 cdef object getm()
 cdef void setm(object mp) noexcept
 cdef void opdrop() noexcept

@@ -49,6 +49,9 @@ cdef extern from *:
     uint32_t gort_ev_mask(events* e, int i) noexcept
     uint32_t gort_rand() noexcept nogil
 
+cdef extern from "bound.h":
+    int gort_fastwith(object cls, withfn enter, withfn leave) except -1
+
 
 cdef class Awaitable:
     """What `await` drives: step() returns YIELD, RETURN, RAISE or STOPASYNC and
@@ -87,6 +90,12 @@ cdef void onsetm(bindfn bind) noexcept:
 
 
 install_slots(Awaitable)
+
+
+cdef int withmethods(object cls, withfn enter, withfn leave) except -1:
+    """Have `async with` of a cls call enter(it), and leave(it) whatever happened, where
+    `__aenter__` and `__aexit__` would do the same."""
+    return gort_fastwith(cls, enter, leave)
 
 
 cdef object getm():

@@ -2,15 +2,19 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, getm, load, lock as mlock, mutex, nanotime, store,
-                                unlock as munlock)
+                                unlock as munlock, withfn, withmethods)
 from .chan cimport enter, leave
-from .gmp cimport ALOSTP, G, M, OPDONE, OPPARKED, P, Sched, WPENDING, WREADY, sched
+from .gmp cimport ALOSTP, G, M, OPDONE, OPNEW, OPPARKED, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release, stale
 from .park cimport Op, opready
 from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
 
 cdef extern from "native.h":
     Lockop poolget "gort_poolget"()
+    M curm "gort_getm_"()
+
+cdef inline int fastwith() except -1:
+    return withmethods(Mutex, <withfn>newlock, <withfn>leaveblock)
 
 cdef enum:
     LOCKED = 1
@@ -39,6 +43,8 @@ cdef class Mutex(Locker):
 cdef class Lockop(Semop):
     cdef Mutex m
     cdef void reset(self) noexcept
+    @cython.locals(mp=M)
+    cdef int step(self) noexcept
     @cython.locals(m=Mutex)
     cdef int start(self, P pp) noexcept
     @cython.locals(m=Mutex)
@@ -48,5 +54,6 @@ cdef class Lockop(Semop):
 
 @cython.locals(op=Lockop)
 cdef Lockop newlock(Mutex m)
+cdef object leaveblock(Mutex m)
 @cython.locals(pp=P)
 cdef void unlockmutex(Mutex m) except *

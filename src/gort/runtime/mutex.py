@@ -31,6 +31,7 @@ if not cython.compiled:
         YIELD,
         atomic,
         cas,
+        curm,
         install_slots,
         load,
         mutex,
@@ -42,13 +43,17 @@ if not cython.compiled:
     from ..platform import lock as mlock
     from ..platform import unlock as munlock
     from .chan import enter, leave
-    from .gmp import ALOSTP, OPDONE, OPPARKED, WPENDING, WREADY, sched
+    from .gmp import ALOSTP, OPDONE, OPNEW, OPPARKED, WPENDING, WREADY, sched
     from .machine import claim, release, stale
     from .park import opready
     from .sema import passed, requeue
 
     LOCKED = 1
     WAITERS = 2
+
+    def fastwith() -> None:
+        return
+
 
 _STARVING = 1_000_000
 
@@ -102,9 +107,7 @@ class Mutex(Locker):
 
     @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
-        if not cas(self.state, LOCKED, 0):
-            unlockmutex(self)
-        return passed
+        return leaveblock(self)
 
     def __repr__(self) -> str:
         return f"<Mutex {'locked' if self.held() else 'unlocked'}>"
@@ -204,8 +207,31 @@ class Lockop(Semop):
     __slots__ = ("m",)
 
     def reset(self) -> None:
-        Semop.reset(self)
+        if self.ticket != 0:
+            Semop.reset(self)
+            self.ticket = 0
+        else:  # it has not waited
+            self.state = OPNEW
+            self.value = None
         self.m = None
+
+    def step(self) -> int:
+        """A free mutex is locked as try_lock does it, from user code: with a look at what
+        would keep the first step of an op from going on, but without a claim of the P."""
+        mp: M = curm()
+        if (
+            self.state == OPNEW
+            and mp is not None
+            and mp.curg is not None
+            and load(mp.curg.cancelreq) == 0
+            and mp.p is not None
+            and load(mp.p.status) == mp.userword
+            and load(mp.p.preempt) == 0
+            and cas(self.m.state, 0, LOCKED)
+        ):
+            self.state = OPDONE
+            return RETURN
+        return Op.step(self)
 
     def start(self, pp: P) -> int:
         m = self.m
@@ -257,6 +283,12 @@ def newlock(m: Mutex) -> Lockop:
     return op
 
 
+def leaveblock(m: Mutex) -> Any:
+    if not cas(m.state, LOCKED, 0):
+        unlockmutex(m)
+    return passed
+
+
 def unlockmutex(m: Mutex) -> None:
     pp = enter()
     done = m.unlockslow(pp)
@@ -267,3 +299,4 @@ def unlockmutex(m: Mutex) -> None:
 
 install_slots(Lockop)
 poolops(Lockop)
+fastwith()

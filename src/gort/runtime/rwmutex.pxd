@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock as mlock, mutex, store, unlock as munlock)
+from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock as mlock,
+                                mutex, store, unlock as munlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
 from .park cimport Op, opready
@@ -9,6 +10,10 @@ from .sema cimport Locker, Passed, Semop, Waitq, chainlen, passed, readyall, req
 
 cdef extern from "native.h":
     Rwop poolget "gort_poolget"()
+
+cdef inline int fastwith() except -1:
+    withmethods(RWMutex, <withfn>enterwriter, <withfn>leavewriter)
+    return withmethods(RLocker, <withfn>enterreader, <withfn>leavereader)
 
 cdef enum:
     WRITER = 0x20000000
@@ -64,5 +69,9 @@ cdef Rwop newrwop(RWMutex rw, bint reader)
 cdef void unlockwriter(RWMutex rw) except *
 @cython.locals(pp=P, s=int64_t)
 cdef void unlockreader(RWMutex rw) except *
+cdef Rwop enterwriter(RWMutex rw)
+cdef object leavewriter(RWMutex rw)
+cdef Rwop enterreader(RLocker reader)
+cdef object leavereader(RLocker reader)
 @cython.locals(locker=RLocker)
 cdef RLocker newrlocker(RWMutex rw)

@@ -40,6 +40,9 @@ if not cython.compiled:
     WRITER = 1 << 29
     WAITING = 1 << 30
 
+    def fastwith() -> None:
+        return
+
 
 class RWMutex(Locker):
     """A reader/writer lock, as Go's sync.RWMutex.
@@ -103,12 +106,11 @@ class RWMutex(Locker):
 
     @cython.binding(False)
     def __aenter__(self) -> Rwop:
-        return newrwop(self, False)
+        return enterwriter(self)
 
     @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
-        unlockwriter(self)
-        return passed
+        return leavewriter(self)
 
     def __repr__(self) -> str:
         s = load(self.state)
@@ -259,12 +261,11 @@ class RLocker(Locker):
 
     @cython.binding(False)
     def __aenter__(self) -> Rwop:
-        return newrwop(self.rw, True)
+        return enterreader(self)
 
     @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
-        unlockreader(self.rw)
-        return passed
+        return leavereader(self)
 
     def held(self) -> bool:
         return load(self.rw.state) & (WRITER - 1) != 0
@@ -349,5 +350,24 @@ def unlockreader(rw: RWMutex) -> None:
         )
 
 
+def enterwriter(rw: RWMutex) -> Rwop:
+    return newrwop(rw, False)
+
+
+def leavewriter(rw: RWMutex) -> Any:
+    unlockwriter(rw)
+    return passed
+
+
+def enterreader(reader: RLocker) -> Rwop:
+    return newrwop(reader.rw, True)
+
+
+def leavereader(reader: RLocker) -> Any:
+    unlockreader(reader.rw)
+    return passed
+
+
 install_slots(Rwop)
 poolops(Rwop)
+fastwith()

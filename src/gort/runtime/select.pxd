@@ -7,11 +7,16 @@ from .chan cimport AGAIN, Chan, Chanop, KSEND, tryrecv, trysend
 from .gmp cimport G, M, OPNEW, P, WPENDING, WREADY
 from .park cimport Op
 
-cdef extern from "native.h":
+cdef extern from "cases.h":
     Select poolget "gort_poolget"()
+    ctypedef Select (*newselectfn "gort_newselectfn")()
+    ctypedef int (*addcasefn "gort_addcasefn")(Select sel, Chanop op, int32_t index) except -1
+    object gort_fastselect(object slow, object cls, newselectfn make, addcasefn add)
+    enum:
+        MANY "GORT_MANY"
 
-cdef enum:
-    MANY = 16
+cdef inline object fastselect(object slow):
+    return gort_fastselect(slow, Chanop, newselect, addcase)
 
 cdef class Select(Op):
     cdef Chanop first
@@ -24,20 +29,17 @@ cdef class Select(Op):
     @cython.locals(sg=Chanop)
     cdef int start(self, P pp) noexcept
     @cython.final
-    @cython.locals(sg=Chanop, other=Chanop)
+    @cython.locals(sg=Chanop)
     cdef int look(self, P pp) noexcept
     @cython.final
     @cython.locals(sg=Chanop, order=list, n=Py_ssize_t, j=Py_ssize_t)
     cdef int lookmany(self, P pp) noexcept
-    @cython.locals(sg=Chanop)
+    @cython.locals(sg=Chanop, won=Chanop)
     cdef int finish(self) noexcept
-    @cython.locals(sg=Chanop, c=Chan)
+    @cython.locals(sg=Chanop)
     cdef void unqueue(self) noexcept
     @cython.final
     cdef int chosen(self, Chanop sg, int code) noexcept
-    @cython.final
-    @cython.locals(at=Chanop)
-    cdef void addcase(self, Chanop op, int32_t index) except *
     @cython.final
     @cython.locals(sg=Chanop, order=list)
     cdef void sortcases(self) except *
@@ -46,10 +48,12 @@ cdef class Select(Op):
     cdef void untake(self) noexcept
 
 cpdef int64_t lockorder(Chanop sg)
-@cython.locals(sg=Chanop, last=Chan)
+@cython.locals(sg=Chanop)
 cdef void sellock(Chanop first) noexcept
-@cython.locals(sg=Chanop, last=Chan)
+@cython.locals(sg=Chanop)
 cdef void selunlock(Chanop first) noexcept
 cdef int trycase(Chanop sg, P pp) noexcept
+@cython.locals(at=Chanop)
+cdef int addcase(Select sel, Chanop op, int32_t index) except -1
 @cython.locals(op=Select)
 cdef Select newselect()

@@ -8,6 +8,8 @@ one case fires; the winner leaves the case's index in `code`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
 from .chan import Chanop
@@ -31,6 +33,9 @@ if not cython.compiled:
 
     MANY = 16
 
+    def fastselect(slow: Any) -> Any:
+        return slow
+
 
 class Select(Op):
     """gort.select(...). Await it: (index, value).
@@ -49,7 +54,11 @@ class Select(Op):
 
     def reset(self) -> None:
         Op.reset(self)
-        self.unlink()
+        if self.n > MANY:
+            self.unlink()
+        self.first = None
+        self.n = 0
+        self.hasdefault = False
 
     def unlink(self) -> None:
         """Take the chain apart, one by one: a long one would drop itself recursively."""
@@ -57,7 +66,6 @@ class Select(Op):
             sg = self.first
             self.first = sg.nextcase
             sg.nextcase = None
-        self.n = 0
 
     def start(self, pp: P) -> int:
         sellock(self.first)
@@ -86,14 +94,16 @@ class Select(Op):
         sg = self.first
         if sg is None:
             return AGAIN
-        other = sg.nextcase
-        if other is not None and cheaprandn(2) != 0:
-            other = sg
-            sg = sg.nextcase
-        code = trycase(sg, pp)
-        if code == AGAIN and other is not None:
-            sg = other
+        if sg.nextcase is not None and cheaprandn(2) != 0:
+            code = trycase(sg.nextcase, pp)
+            if code != AGAIN:
+                return self.chosen(sg.nextcase, code)
             code = trycase(sg, pp)
+        else:
+            code = trycase(sg, pp)
+            if code == AGAIN and sg.nextcase is not None:
+                sg = sg.nextcase
+                code = trycase(sg, pp)
         return AGAIN if code == AGAIN else self.chosen(sg, code)
 
     def lookmany(self, pp: P) -> int:
@@ -115,11 +125,18 @@ class Select(Op):
         return AGAIN
 
     def finish(self) -> int:
-        self.unqueue()
+        """Take the cases out of their queues, but for the one that was chosen: who chose
+        it did that, and has no more to do with it."""
+        won = None
         sg = self.first
-        while sg.index != self.code:
+        while sg is not None:
+            if sg.index == self.code:
+                won = sg
+            else:
+                sg.unqueue()
+            sg.sel = None
             sg = sg.nextcase
-        return self.chosen(sg, sg.deliver())
+        return self.chosen(won, won.deliver())
 
     def chosen(self, sg: Chanop, code: int) -> int:
         if code == RETURN:
@@ -135,32 +152,9 @@ class Select(Op):
     def unqueue(self) -> None:
         sg = self.first
         while sg is not None:
-            c = sg.c
-            lock(c.lock)
-            c.dequeue(sg)
-            unlock(c.lock)
+            sg.unqueue()
             sg.sel = None
             sg = sg.nextcase
-
-    def addcase(self, op: Chanop, index: int) -> None:
-        """Mark op as used by this select, at this index, and put it in lock order;
-        where there are many cases sortcases() does that."""
-        if op.used or op.state != OPNEW:
-            raise RuntimeError(
-                f"select case {index} was used already: an op is used once, make a new one"
-            )
-        op.used = True
-        op.index = index
-        self.n += 1
-        at = self.first
-        if at is None or op.c.seq < at.c.seq or self.n > MANY:
-            op.nextcase = at
-            self.first = op
-            return
-        while at.nextcase is not None and at.nextcase.c.seq <= op.c.seq:
-            at = at.nextcase
-        op.nextcase = at.nextcase
-        at.nextcase = op
 
     def sortcases(self) -> None:
         order = []
@@ -188,22 +182,18 @@ def lockorder(sg: Chanop) -> int:
 
 def sellock(first: Chanop | None) -> None:
     """Lock every channel once; the chain is sorted by channel."""
-    last = None
     sg = first
     while sg is not None:
-        if sg.c is not last:
-            last = sg.c
-            lock(last.lock)
+        if sg.nextcase is None or sg.nextcase.c is not sg.c:
+            lock(sg.c.lock)
         sg = sg.nextcase
 
 
 def selunlock(first: Chanop | None) -> None:
-    last = None
     sg = first
     while sg is not None:
-        if sg.c is not last:
-            last = sg.c
-            unlock(last.lock)
+        if sg.nextcase is None or sg.nextcase.c is not sg.c:
+            unlock(sg.c.lock)
         sg = sg.nextcase
 
 
@@ -211,7 +201,30 @@ def trycase(sg: Chanop, pp: P) -> int:
     return trysend(sg, pp) if sg.kind == KSEND else tryrecv(sg, pp)
 
 
-@cython.locals(op=Chanop, self=Select)
+def addcase(sel: Select, op: Chanop, index: int) -> int:
+    """Mark an op as used by sel, at this index, and put it in lock order;
+    where there are many cases sortcases does that."""
+    if op.used or op.state != OPNEW:
+        sel.untake()
+        raise RuntimeError(
+            f"select case {index} was used already: an op is used once, make a new one"
+        )
+    op.used = True
+    op.index = index
+    sel.n += 1
+    if sel.first is None or op.c.seq < sel.first.c.seq or sel.n > MANY:
+        op.nextcase = sel.first
+        sel.first = op
+        return 0
+    at = sel.first
+    while at.nextcase is not None and at.nextcase.c.seq <= op.c.seq:
+        at = at.nextcase
+    op.nextcase = at.nextcase
+    at.nextcase = op
+    return 0
+
+
+@cython.locals(self=Select, index=cython.int)
 def select(*ops: Chanop | None, default: bool = False) -> Select:
     """Do one of several channel operations; await it: (index, value).
 
@@ -226,22 +239,22 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
     self = newselect()
     self.hasdefault = bool(default)
     index = 0
-    try:
-        for case in ops:
-            if case is not None:
-                if not isinstance(case, Chanop):
-                    raise TypeError(
-                        f"select case {index} must be a channel operation such as ch.recv() "
-                        f"or None, not {type(case).__name__}"
-                    )
-                self.addcase(case, index)
-            index += 1
-        if self.n > MANY:
-            self.sortcases()
-    except BaseException:
-        self.untake()
-        raise
+    for case in ops:
+        if case is not None:
+            if not isinstance(case, Chanop):
+                self.untake()
+                raise TypeError(
+                    f"select case {index} must be a channel operation such as ch.recv() "
+                    f"or None, not {type(case).__name__}"
+                )
+            addcase(self, case, index)
+        index += 1
+    if self.n > MANY:
+        self.sortcases()
     return self
+
+
+select = fastselect(select)
 
 
 def newselect() -> Select:

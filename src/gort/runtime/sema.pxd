@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport (install_slots, RETURN, Awaitable, atomic, cas, getm, load, lock, mutex, nanotime,
-                                store, unlock)
+                                store, uncounted, unlock)
 from .gmp cimport G, P, WPENDING, WREADY
 from .park cimport Op, opready
 

@@ -16,7 +16,7 @@ from .gmp import P
 from .park import Op
 
 if not cython.compiled:
-    from ..platform import RETURN, Awaitable, cas, install_slots
+    from ..platform import RETURN, Awaitable, cas, install_slots, uncounted
     from .gmp import WPENDING, WREADY
     from .park import opready
 
@@ -187,3 +187,4 @@ class Passed(Awaitable):
 install_slots(Semop)
 install_slots(Passed)
 passed = Passed()
+uncounted(passed)  # every thread hands it out

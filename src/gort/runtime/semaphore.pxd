@@ -1,7 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
+from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store,
+                                unlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
 from .park cimport Op
@@ -9,6 +10,9 @@ from .sema cimport Passed, Semop, Waitq, passed, readyall
 
 cdef extern from "native.h":
     Acquire poolget "gort_poolget"()
+
+cdef inline int fastwith() except -1:
+    return withmethods(Semaphore, <withfn>enterblock, <withfn>leaveblock)
 
 @cython.final
 cdef class Semaphore:
@@ -39,5 +43,8 @@ cdef class Acquire(Semop):
 cdef int64_t weight(object n, str what) except -1
 @cython.locals(op=Acquire)
 cdef Acquire newacquire(Semaphore s, int64_t n)
+cdef object enterblock(Semaphore s)
+cdef object leaveblock(Semaphore s)
+cdef void giveback(Semaphore s, int64_t n) except *
 @cython.locals(pp=P)
 cdef void readychain(Semop op)

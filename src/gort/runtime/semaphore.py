@@ -34,6 +34,10 @@ if not cython.compiled:
     from .chan import enter, leave
     from .sema import passed, readyall
 
+    def fastwith() -> None:
+        return
+
+
 _MAX = 1 << 31
 
 
@@ -78,17 +82,15 @@ class Semaphore:
 
         Raises RuntimeError, and changes nothing, for more than are taken.
         """
-        if not self.put(weight(n, "release")):
-            raise RuntimeError(f"release({n}) of a semaphore: that is more than was acquired")
+        giveback(self, weight(n, "release"))
 
     @cython.binding(False)
     def __aenter__(self) -> Acquire:
-        return self.acquire(1)
+        return enterblock(self)
 
     @cython.binding(False)
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
-        self.release(1)
-        return passed
+        return leaveblock(self)
 
     def __repr__(self) -> str:
         return f"<Semaphore {load(self.state) >> 1}/{self.size} free>"
@@ -197,6 +199,20 @@ def newacquire(s: Semaphore, n: int) -> Acquire:
     return op
 
 
+def enterblock(s: Semaphore) -> Any:
+    return newacquire(s, 1) if s.size > 0 else s.acquire(1)
+
+
+def leaveblock(s: Semaphore) -> Any:
+    giveback(s, 1)
+    return passed
+
+
+def giveback(s: Semaphore, n: int) -> None:
+    if not s.put(n):
+        raise RuntimeError(f"release({n}) of a semaphore: that is more than was acquired")
+
+
 def readychain(op: Semop | None) -> None:
     if op is not None:
         pp = enter()
@@ -217,3 +233,4 @@ def weight(n: Any, what: str) -> int:
 
 install_slots(Acquire)
 poolops(Acquire)
+fastwith()
