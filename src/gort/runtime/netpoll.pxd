@@ -16,6 +16,8 @@ cdef enum:
     CTLADD = 1
     CTLDEL = 2
     CTLMOD = 3
+    MAXMISSES = 5
+    MAXPASSES = 4
 
 cdef int _EEXIST
 cdef int _ENOENT
@@ -26,6 +28,9 @@ cdef class Polldesc:
     cdef int64_t seq
     cdef bint registered
     cdef bint kept
+    cdef int misses
+    cdef int once
+    cdef int passes
     cdef object ref
     cdef Iowait rq
     cdef Iowait wq

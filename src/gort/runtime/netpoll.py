@@ -8,9 +8,11 @@ forgot the old file without a word. So an fd is armed for each wait (one-shot), 
 finds both, at the price of a system call. One is spared it: a socket object that is read
 from is left armed, and who waits for the same object again just queues. Its number means
 the same file as long as it is one and the same object; we keep a weak reference to that.
-What an armed fd reports while nobody waits for it would be reported by each poll from
-then on: it is disarmed then. To write stays one-shot: mostly there is room, and nobody
-waits for it.
+What an armed fd reports while nobody waits for it is reported by each poll from then on,
+and one that blocks would not: it is disarmed then. A poll that does not block lets it
+pass a few times, for the goroutine may be on its way to read. Where that comes again and again, before a wait was spared
+its call, more and more waits are one-shot meanwhile: one call each, and not two. To write
+stays one-shot: mostly there is room, and nobody waits for it.
 
 epoll knows a file, not a number: one that another descriptor keeps open (dup, fork) is
 reported on under a number that was closed, or names another file by now. Nothing that is
@@ -64,6 +66,8 @@ if not cython.compiled:
     CTLADD = 1
     CTLDEL = 2
     CTLMOD = 3
+    MAXMISSES = 5
+    MAXPASSES = 4
 
 _EEXIST = errno.EEXIST
 _ENOENT = errno.ENOENT
@@ -75,13 +79,16 @@ class Polldesc:
     registered: epoll knows the fd, or did before somebody closed it.
     kept: it is armed to read until told otherwise. Nobody waits to write then.
     ref: of the socket that it was registered for, as sockref gives it, or None.
+    misses: how often it was disarmed since the last wait that was spared its call.
+    once: how many more waits to read are one-shot.
+    passes: how often that was let pass.
     """
 
-    __slots__ = ("fd", "seq", "registered", "kept", "ref", "rq", "wq")
+    __slots__ = ("fd", "seq", "registered", "kept", "misses", "once", "passes", "ref", "rq", "wq")
 
     def __init__(self) -> None:
         if not cython.compiled:
-            self.fd = self.seq = 0
+            self.fd = self.seq = self.misses = self.once = self.passes = 0
             self.registered = self.kept = False
             self.ref = None
             self.rq: Iowait | None = None
@@ -149,6 +156,7 @@ class Iowait(Op):
             self.next = pd.rq
             pd.rq = self
             if pd.kept and pd.ref is self.ref:
+                pd.misses = pd.passes = 0
                 self.stamp = add(np.nwaits, 1)
                 add(sched.netpollwaiters, 1)
                 unlock(np.lock)
@@ -217,7 +225,10 @@ def arm(pd: Polldesc, ref: Any) -> int:
     """
     mask = waiting(pd)
     if mask == READ and ref is not None:
-        mask = READ | KEEP
+        if pd.once > 0:
+            pd.once -= 1
+        else:
+            mask = READ | KEEP
     if pd.registered and (ref is None or ref is pd.ref):
         err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
         if err == _ENOENT:
@@ -243,6 +254,10 @@ def disarm(pd: Polldesc) -> None:
     """pd.fd is ready, and nobody waits for it. One-shot for nothing: it may yet report
     an error, once."""
     pd.kept = False
+    pd.passes = 0
+    pd.once = (1 << pd.misses) - 1
+    if pd.misses < MAXMISSES:
+        pd.misses += 1
     if sched.poller.ctl(CTLMOD, pd.fd, 0, pd.seq) != 0:
         pd.registered = False
         stray()
@@ -307,7 +322,10 @@ def netpoll(ns: int) -> Iowait | None:
             if pd is None or pd.seq != evseq(evs, n):
                 stray()
             elif pd.kept and pd.rq is None:
-                disarm(pd)
+                if ns != 0 or pd.passes == MAXPASSES:
+                    disarm(pd)
+                else:
+                    pd.passes += 1
             elif pd.kept and pd.rq.stamp > since:
                 # It began to wait after we began to look, and may have read before that
                 # what we have seen: look again.
