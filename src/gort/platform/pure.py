@@ -543,18 +543,16 @@ class Poller:
             ev |= select.EPOLLIN | select.EPOLLRDHUP
         if mask & 2:
             ev |= select.EPOLLOUT
+        self.seqs[fd] = seq  # before another thread can see an event
         try:
             if op == 1:
                 self.ep.register(fd, ev)
             elif op == 3:
                 self.ep.modify(fd, ev)
             else:
-                self.seqs.pop(fd, None)
                 self.ep.unregister(fd)
-                return 0
         except OSError as exc:
             return exc.errno or -1
-        self.seqs[fd] = seq
         return 0
 
     def breakpoll(self) -> None:

@@ -26,6 +26,7 @@ cdef int _ENOENT
 cdef class Polldesc:
     cdef int fd
     cdef int64_t seq
+    cdef int64_t was
     cdef bint registered
     cdef bint kept
     cdef int misses
@@ -64,6 +65,8 @@ cdef Polldesc newpolldesc(int fd)
 cdef int waiting(Polldesc pd) noexcept
 @cython.locals(mask=int, err=int)
 cdef int arm(Polldesc pd, object ref) noexcept
+cdef void unkeep(Polldesc pd) noexcept
+cdef void nextseq(Polldesc pd) noexcept
 cdef int register(Polldesc pd, int mask) noexcept
 cdef void disarm(Polldesc pd) noexcept
 @cython.locals(pd=Polldesc)

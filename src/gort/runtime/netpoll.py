@@ -10,9 +10,9 @@ from is left armed, and who waits for the same object again just queues. Its num
 the same file as long as it is one and the same object; we keep a weak reference to that.
 What an armed fd reports while nobody waits for it is reported by each poll from then on,
 and one that blocks would not: it is disarmed then. A poll that does not block lets it
-pass a few times, for the goroutine may be on its way to read. Where that comes again and again, before a wait was spared
-its call, more and more waits are one-shot meanwhile: one call each, and not two. To write
-stays one-shot: mostly there is room, and nobody waits for it.
+pass a few times, for the goroutine may be on its way to read. Where that comes again and
+again, before a wait was spared its call, more and more waits are one-shot meanwhile: one
+call each, and not two. To write stays one-shot: mostly there is room, and nobody waits.
 
 epoll knows a file, not a number: one that another descriptor keeps open (dup, fork) is
 reported on under a number that was closed, or names another file by now. Nothing that is
@@ -82,13 +82,26 @@ class Polldesc:
     misses: how often it was disarmed since the last wait that was spared its call.
     once: how many more waits to read are one-shot.
     passes: how often that was let pass.
+    was: seq while it was kept last.
     """
 
-    __slots__ = ("fd", "seq", "registered", "kept", "misses", "once", "passes", "ref", "rq", "wq")
+    __slots__ = (
+        "fd",
+        "seq",
+        "was",
+        "registered",
+        "kept",
+        "misses",
+        "once",
+        "passes",
+        "ref",
+        "rq",
+        "wq",
+    )
 
     def __init__(self) -> None:
         if not cython.compiled:
-            self.fd = self.seq = self.misses = self.once = self.passes = 0
+            self.fd = self.seq = self.was = self.misses = self.once = self.passes = 0
             self.registered = self.kept = False
             self.ref = None
             self.rq: Iowait | None = None
@@ -99,7 +112,7 @@ class Netpoll:
     """The table of all Polldescs.
 
     seq: the last registration's. strays: how many events were of none that we know.
-    nwaits: how many waits were spared the system call; read without the lock.
+    nwaits: how many waits to read there were; read without the lock.
     """
 
     __slots__ = ("lock", "pds", "seq", "strays", "nwaits")
@@ -119,7 +132,7 @@ class Iowait(Op):
     """wait_readable (mode 1) or wait_writable (mode 2)."""
 
     # ref: the socket's that it was given, as sockref gives it, or None.
-    # stamp: where it was spared the system call, its place among such waits.
+    # stamp: its place among all waits to read.
 
     __slots__ = ("fd", "mode", "next", "error", "ref", "stamp")
 
@@ -155,9 +168,9 @@ class Iowait(Op):
         if self.mode == READ:
             self.next = pd.rq
             pd.rq = self
+            self.stamp = add(np.nwaits, 1)
             if pd.kept and pd.ref is self.ref:
                 pd.misses = pd.passes = 0
-                self.stamp = add(np.nwaits, 1)
                 add(sched.netpollwaiters, 1)
                 unlock(np.lock)
                 return YIELD
@@ -176,9 +189,7 @@ class Iowait(Op):
         unpark(self)
         if err == errno.EPERM:
             return RETURN  # a plain file: epoll refuses it, it never blocks
-        self.value = OSError(
-            err, f"{os.strerror(err)}: cannot wait for file descriptor {self.fd}"
-        )
+        self.value = OSError(err, f"{os.strerror(err)}: cannot wait for file descriptor {self.fd}")
         return RAISE
 
     def finish(self) -> int:
@@ -229,6 +240,7 @@ def arm(pd: Polldesc, ref: Any) -> int:
             pd.once -= 1
         else:
             mask = READ | KEEP
+    unkeep(pd)
     if pd.registered and (ref is None or ref is pd.ref):
         err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
         if err == _ENOENT:
@@ -240,26 +252,43 @@ def arm(pd: Polldesc, ref: Any) -> int:
     pd.registered = err == 0
     pd.kept = err == 0 and mask & KEEP != 0
     pd.ref = ref
+    if err != 0:
+        pd.seq = pd.was = 0  # what it still reports is a stray
     return err
+
+
+def unkeep(pd: Polldesc) -> None:
+    """An event that another M is about to look into does not count from here on: a wait
+    that begins now may have read before that what it is about."""
+    if pd.kept:
+        pd.kept = False
+        pd.was = pd.seq
+        nextseq(pd)
+
+
+def nextseq(pd: Polldesc) -> None:
+    np.seq = np.seq + 1 & 0x7FFFFFFF
+    pd.seq = np.seq
 
 
 def register(pd: Polldesc, mask: int) -> int:
     """To epoll this is a file that it does not know under the number pd.fd."""
-    np.seq = np.seq + 1 & 0x7FFFFFFF
-    pd.seq = np.seq
+    nextseq(pd)
+    pd.was = 0
     return sched.poller.ctl(CTLADD, pd.fd, mask, pd.seq)
 
 
 def disarm(pd: Polldesc) -> None:
     """pd.fd is ready, and nobody waits for it. One-shot for nothing: it may yet report
     an error, once."""
-    pd.kept = False
+    unkeep(pd)
     pd.passes = 0
     pd.once = (1 << pd.misses) - 1
     if pd.misses < MAXMISSES:
         pd.misses += 1
     if sched.poller.ctl(CTLMOD, pd.fd, 0, pd.seq) != 0:
         pd.registered = False
+        pd.seq = pd.was = 0
         stray()
 
 
@@ -320,7 +349,8 @@ def netpoll(ns: int) -> Iowait | None:
             n -= 1
             pd: Polldesc = np.pds.get(evfd(evs, n))
             if pd is None or pd.seq != evseq(evs, n):
-                stray()
+                if pd is None or pd.was != evseq(evs, n):
+                    stray()
             elif pd.kept and pd.rq is None:
                 if ns != 0 or pd.passes == MAXPASSES:
                     disarm(pd)
