@@ -10,6 +10,7 @@
 
 #include <Python.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <linux/futex.h>
@@ -856,20 +857,35 @@ gort_slotpeek_(gort_slot *s)
 #define gort_slotpeek(s) gort_slotpeek_(&(s))
 #define gort_slotclear(s) Py_CLEAR((s).v)
 
-/* ---- epoll ------------------------------------------------------------------ */
+/* ---- epoll ------------------------------------------------------------------
+ * A registration's datum is its sequence number << 32 | fd: epoll knows a file, which
+ * may live on behind a number that names another one by now. */
 #define GORT_EVENTS 128
 typedef struct {
-    int n;
     struct epoll_event ev[GORT_EVENTS];
-} gort_events;
+} gort_found;
+typedef gort_found gort_events[1];
+
+#define gort_evfd(evs, i) ((int)(uint32_t)(evs)->ev[i].data.u64)
+#define gort_evseq(evs, i) ((int64_t)((evs)->ev[i].data.u64 >> 32))
+#define gort_evmask(evs, i) gort_evmask_((evs)->ev[i].events)
+
+/* 1 to read, 2 to write. */
+static inline int
+gort_evmask_(uint32_t got)
+{
+    return ((got & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) |
+           ((got & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) << 1;
+}
 
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441
 #endif
 
-/* Waits at most ns (negative: for ever) without the GIL; -errno on error. */
+/* Waits at most ns (0: no wait; negative: for ever) without the GIL; how many events,
+ * without the one of the break, which is drained by who waits. */
 static int __attribute__((unused))
-gort_epoll_wait(int epfd, gort_events *evs, int64_t ns)
+gort_epoll_wait(int epfd, int evfd, gort_events evs, int64_t ns)
 {
     PyThreadState *ts = NULL;
     int n;
@@ -892,21 +908,47 @@ gort_epoll_wait(int epfd, gort_events *evs, int64_t ns)
             }
         }
     }
-    int err = errno;
     if (ts)
         PyEval_RestoreThread(ts);
-    evs->n = n < 0 ? 0 : n;
-    return n < 0 ? -err : n;
+    for (int i = 0; i < n; i++) {
+        if (gort_evfd(evs, i) == evfd) {
+            uint64_t count;
+            if (ns != 0 && read(evfd, &count, sizeof count) < 0) {
+                /* another M was faster */
+            }
+            evs->ev[i] = evs->ev[--n];
+            break;
+        }
+    }
+    return n < 0 ? 0 : n;
 }
 
+/* op is EPOLL_CTL_*; mask 1 to read, 2 to write, 4 to report it for as long as it is so
+ * and not just once. An errno, or 0. */
 static inline int
-gort_epoll_ctl(int epfd, int op, int fd, uint32_t events)
+gort_epoll_ctl(int epfd, int op, int fd, int mask, int64_t seq)
 {
     struct epoll_event ev;
     memset(&ev, 0, sizeof ev);
-    ev.events = events;
-    ev.data.fd = fd;
+    ev.events = (mask & 1 ? EPOLLIN | EPOLLRDHUP : 0) | (mask & 2 ? EPOLLOUT : 0) |
+                (mask & 4 ? 0 : EPOLLONESHOT);
+    ev.data.u64 = (uint64_t)seq << 32 | (uint32_t)fd;
     return epoll_ctl(epfd, op, fd, &ev) == -1 ? errno : 0;
+}
+
+/* An epoll set with evfd in it, under the number epfd (-1: a new one); -1 on error. */
+static int __attribute__((unused))
+gort_epoll_new(int epfd, int evfd)
+{
+    int fd = epoll_create1(EPOLL_CLOEXEC);
+    int at = fd;
+    if (fd >= 0 && gort_epoll_ctl(fd, EPOLL_CTL_ADD, evfd, 1 | 4, 0) != 0)
+        at = -1;
+    else if (fd >= 0 && epfd >= 0)
+        at = dup3(fd, epfd, O_CLOEXEC);
+    if (fd >= 0 && at != fd)
+        close(fd);
+    return at;
 }
 
 static inline void
@@ -914,14 +956,6 @@ gort_eventfd_write(int fd)
 {
     uint64_t one = 1;
     ssize_t n = write(fd, &one, sizeof one);
-    (void)n;
-}
-
-static inline void
-gort_eventfd_drain(int fd)
-{
-    uint64_t buf[8];
-    ssize_t n = read(fd, buf, sizeof buf);
     (void)n;
 }
 

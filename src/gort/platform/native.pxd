@@ -14,8 +14,9 @@ cdef extern from "native.h" nogil:
         pass
     ctypedef struct ring "gort_ring":
         pass
-    ctypedef struct events "gort_events":
+    ctypedef struct found "gort_found":
         pass
+    ctypedef found events "gort_events"[1]
 
     int64_t load "gort_load"(atomic a) noexcept
     void store "gort_store"(atomic a, int64_t x) noexcept
@@ -37,6 +38,10 @@ cdef extern from "native.h" nogil:
 
     int64_t nanotime "gort_nanotime"() noexcept
     void usleep "gort_usleep"(int64_t us) noexcept
+
+    int evfd "gort_evfd"(events evs, int i) noexcept
+    int evmask "gort_evmask"(events evs, int i) noexcept
+    int64_t evseq "gort_evseq"(events evs, int i) noexcept
 
     bint slotset "gort_slotset"(slot s) noexcept
     void ringcopy "gort_ringcopy"(ring src, int64_t i, ring dst, int64_t j) noexcept
@@ -121,10 +126,13 @@ cdef struct Entry:
 cdef class Poller:
     cdef int epfd
     cdef int evfd
-    cdef int ctl(self, int fd, int mask, bint registered) noexcept
+    cdef int ctl(self, int op, int fd, int mask, int64_t seq) noexcept
     cdef void breakpoll(self) noexcept
-    cdef list wait(self, int64_t ns)
+    cdef int wait(self, events evs, int64_t ns) noexcept
+    cdef bint renew(self) noexcept
     cdef void close(self) noexcept
+
+cdef object sockref(object o)
 
 cdef object newosproc(object fn, object arg, str name)
 cdef bint ismainthread()

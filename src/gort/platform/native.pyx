@@ -11,30 +11,25 @@ from gort._bytecode import startthread
 
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
+from cpython.object cimport Py_TYPE
 from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.weakref cimport PyWeakref_NewRef
 
 cdef extern from "native.h":
     object gort_getm_()
     PyObject* gort_curm
     PyObject* gort_kept
     object gort_fetch_exception()
-    int gort_epoll_wait(int epfd, events* evs, int64_t ns) noexcept
-    int gort_epoll_ctl(int epfd, int op, int fd, uint32_t mask) noexcept
+    int gort_epoll_new(int epfd, int evfd) noexcept
+    int gort_epoll_wait(int epfd, int evfd, events evs, int64_t ns) noexcept
+    int gort_epoll_ctl(int epfd, int op, int fd, int mask, int64_t seq) noexcept
     void gort_eventfd_write(int fd) noexcept
-    void gort_eventfd_drain(int fd) noexcept
-    int epoll_create1(int flags) noexcept
     int eventfd(unsigned int initval, int flags) noexcept
     int close(int fd) noexcept
-    int EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL
-    uint32_t EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLRDHUP, EPOLLONESHOT
-    int EPOLL_CLOEXEC, EFD_CLOEXEC, EFD_NONBLOCK
-    int ENOENT, EEXIST
+    int EFD_CLOEXEC, EFD_NONBLOCK
 
 cdef extern from *:
     """
-    static inline int gort_ev_n(gort_events *e) { return e->n; }
-    static inline int gort_ev_fd(gort_events *e, int i) { return e->ev[i].data.fd; }
-    static inline uint32_t gort_ev_mask(gort_events *e, int i) { return e->ev[i].events; }
     static __thread uint64_t gort_rand_state;
     static inline uint32_t gort_rand(void) {
         uint64_t x = gort_rand_state;
@@ -44,9 +39,6 @@ cdef extern from *:
     }
     """
     int PyThreadState_SetAsyncExc(unsigned long id, PyObject* exc) noexcept
-    int gort_ev_n(events* e) noexcept
-    int gort_ev_fd(events* e, int i) noexcept
-    uint32_t gort_ev_mask(events* e, int i) noexcept
     uint32_t gort_rand() noexcept nogil
 
 cdef extern from "bound.h":
@@ -206,68 +198,76 @@ cdef class Heap:
 
 
 cdef class Poller:
-    """epoll and a break eventfd. Each wait for an fd arms it once (one-shot), so
-    an fd that is ready already, or whose number was reused, is seen."""
+    """epoll and a break eventfd."""
 
     def __cinit__(self):
-        self.epfd = epoll_create1(EPOLL_CLOEXEC)
+        self.epfd = -1
         self.evfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
-        if self.epfd < 0 or self.evfd < 0:
+        if self.evfd >= 0:
+            self.epfd = gort_epoll_new(-1, self.evfd)
+        if self.epfd < 0:
+            self.close()
             raise OSError("gort: no file descriptor left for the network poller")
-        gort_epoll_ctl(self.epfd, EPOLL_CTL_ADD, self.evfd, EPOLLIN)
 
     def fileno(self):
         return self.evfd
 
-    cdef int ctl(self, int fd, int mask, bint registered) noexcept:
-        """Arm fd for mask (1 read, 2 write; 0 removes it); an errno, or 0."""
-        cdef uint32_t ev = EPOLLONESHOT
-        cdef int err
-        if mask == 0:
-            return gort_epoll_ctl(self.epfd, EPOLL_CTL_DEL, fd, 0)
-        if mask & 1:
-            ev |= EPOLLIN | EPOLLRDHUP
-        if mask & 2:
-            ev |= EPOLLOUT
-        err = gort_epoll_ctl(self.epfd, EPOLL_CTL_MOD if registered else EPOLL_CTL_ADD, fd, ev)
-        if err == ENOENT:
-            err = gort_epoll_ctl(self.epfd, EPOLL_CTL_ADD, fd, ev)
-        elif err == EEXIST:
-            err = gort_epoll_ctl(self.epfd, EPOLL_CTL_MOD, fd, ev)
-        return err
+    cdef int ctl(self, int op, int fd, int mask, int64_t seq) noexcept:
+        """Register (op 1), remove (2) or alter (3) fd; an errno, or 0.
+
+        mask: 1 to read, 2 to write, 4 to report it as long as it is ready, and not just
+        once. seq comes back with its events.
+        """
+        return gort_epoll_ctl(self.epfd, op, fd, mask, seq)
 
     cdef void breakpoll(self) noexcept:
         gort_eventfd_write(self.evfd)
 
-    cdef list wait(self, int64_t ns):
-        """A list of fd << 2 | mask; ns 0 does not block, negative waits for ever."""
-        cdef events evs
-        cdef int i, fd, mask
-        cdef uint32_t got
-        cdef list out = None
-        if gort_epoll_wait(self.epfd, &evs, ns) <= 0:
-            return None
-        for i in range(gort_ev_n(&evs)):
-            fd = gort_ev_fd(&evs, i)
-            got = gort_ev_mask(&evs, i)
-            if fd == self.evfd:
-                if ns != 0:
-                    gort_eventfd_drain(fd)
-                continue
-            mask = 0
-            if got & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR):
-                mask |= 1
-            if got & (EPOLLOUT | EPOLLHUP | EPOLLERR):
-                mask |= 2
-            if out is None:
-                out = []
-            out.append(fd << 2 | mask)
-        return out
+    cdef int wait(self, events evs, int64_t ns) noexcept:
+        """How many events came into evs; ns 0 does not block, negative waits for ever."""
+        return gort_epoll_wait(self.epfd, self.evfd, evs, ns)
+
+    cdef bint renew(self) noexcept:
+        """Forget all registrations; False when there is no descriptor left to do that.
+
+        Who blocks in wait comes back, to wait anew.
+        """
+        if gort_epoll_new(self.epfd, self.evfd) < 0:
+            return False
+        self.breakpoll()
+        return True
 
     cdef void close(self) noexcept:
         close(self.epfd)
         close(self.evfd)
         self.epfd = self.evfd = -1
+
+
+# The first class of sockets that was seen: most are of one.
+cdef PyObject* sockets = NULL
+
+
+cdef object sockref(object o):
+    """The weak reference to a socket, the same one as long as someone keeps it; None
+    for what may change the file that it stands for."""
+    global sockets
+    if <PyObject*>Py_TYPE(o) != sockets:
+        if not issocket(o):
+            return None
+        if sockets == NULL:
+            Py_INCREF(type(o))
+            sockets = <PyObject*>Py_TYPE(o)
+    return PyWeakref_NewRef(o, None)
+
+
+cdef bint issocket(object o):
+    base = getattr(sys.modules.get("_socket"), "socket", None)
+    return (
+        base is not None
+        and isinstance(o, base)
+        and type(o).fileno is base.fileno
+        and type(o).__weakrefoffset__ != 0
+    )
 
 
 cdef object newosproc(object fn, object arg, str name):

@@ -15,6 +15,7 @@ import select
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -501,33 +502,62 @@ class Heap:
         return heapq.heappop(self.items)[2]
 
 
+class events:
+    """What one wait of a poller found: (fd, mask, seq) each."""
+
+    __slots__ = ("got",)
+
+    def __init__(self) -> None:
+        self.got: list[tuple[int, int, int]] = []
+
+
+def evfd(evs: events, i: int) -> int:
+    return evs.got[i][0]
+
+
+def evmask(evs: events, i: int) -> int:
+    return evs.got[i][1]
+
+
+def evseq(evs: events, i: int) -> int:
+    return evs.got[i][2]
+
+
 class Poller:
-    """epoll and a break eventfd. Each wait for an fd arms it once (one-shot), so
-    an fd that is ready already, or whose number was reused, is seen."""
+    """epoll and a break eventfd.
+
+    select.epoll keeps no datum but the number of a file: an event of a file that lives on
+    behind a number that names another one by now passes for one of the other's.
+    """
 
     def __init__(self) -> None:
         self.ep = select.epoll()
         self.evfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.ep.register(self.evfd, select.EPOLLIN)
+        self.seqs: dict[int, int] = {}
 
     def fileno(self) -> int:
         return self.evfd
 
-    def ctl(self, fd: int, mask: int, registered: bool) -> int:
-        """Arm fd for mask (1 read, 2 write; 0 removes it); an errno, or 0."""
-        ev = select.EPOLLONESHOT
+    def ctl(self, op: int, fd: int, mask: int, seq: int) -> int:
+        """Register (op 1), remove (2) or alter (3) fd; an errno, or 0.
+
+        mask: 1 to read, 2 to write, 4 to report it as long as it is ready, and not just
+        once. seq comes back with its events.
+        """
+        ev = 0 if mask & 4 else select.EPOLLONESHOT
         if mask & 1:
             ev |= select.EPOLLIN | select.EPOLLRDHUP
         if mask & 2:
             ev |= select.EPOLLOUT
+        self.seqs[fd] = seq  # before another thread can see an event
         try:
-            if mask == 0:
-                self.ep.unregister(fd)
-                return 0
-            try:
-                self.ep.modify(fd, ev)
-            except FileNotFoundError:
+            if op == 1:
                 self.ep.register(fd, ev)
+            elif op == 3:
+                self.ep.modify(fd, ev)
+            else:
+                self.ep.unregister(fd)
         except OSError as exc:
             return exc.errno or -1
         return 0
@@ -538,15 +568,15 @@ class Poller:
         except BlockingIOError:
             pass  # the counter is full: the poller is broken out of already
 
-    def wait(self, ns: int) -> list[int] | None:
-        """A list of fd << 2 | mask; ns 0 does not block, negative waits for ever."""
-        out = []
+    def wait(self, evs: events, ns: int) -> int:
+        """How many events came into evs; ns 0 does not block, negative waits for ever."""
         # Rounded up to the millisecond that epoll_wait counts in.
         timeout = None if ns < 0 else -(-ns // 1_000_000) / 1000
+        evs.got = out = []
         try:
             got = self.ep.poll(timeout, 128)
         except InterruptedError:
-            return None
+            return 0
         for fd, ev in got:
             if fd == self.evfd:
                 if ns != 0:
@@ -560,14 +590,44 @@ class Poller:
                 mask |= 1
             if ev & (select.EPOLLOUT | select.EPOLLHUP | select.EPOLLERR):
                 mask |= 2
-            out.append(fd << 2 | mask)
-        return out or None
+            out.append((fd, mask, self.seqs.get(fd, 0)))
+        return len(out)
+
+    def renew(self) -> bool:
+        """Forget all registrations; False when there is no descriptor left to do that.
+
+        Who blocks in wait comes back, to wait anew.
+        """
+        try:
+            new = select.epoll()
+        except OSError:
+            return False
+        with new:
+            new.register(self.evfd, select.EPOLLIN)
+            os.dup2(new.fileno(), self.ep.fileno(), inheritable=False)
+        self.seqs.clear()
+        self.breakpoll()
+        return True
 
     def close(self) -> None:
         self.ep.close()
         if self.evfd >= 0:
             os.close(self.evfd)
         self.evfd = -1
+
+
+def sockref(o: Any) -> weakref.ref[Any] | None:
+    """The weak reference to a socket, the same one as long as someone keeps it; None
+    for what may change the file that it stands for."""
+    base = getattr(sys.modules.get("_socket"), "socket", None)
+    if (
+        base is None
+        or not isinstance(o, base)
+        or type(o).fileno is not base.fileno
+        or type(o).__weakrefoffset__ == 0
+    ):
+        return None
+    return weakref.ref(o)
 
 
 def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:

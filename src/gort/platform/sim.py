@@ -15,8 +15,10 @@ from __future__ import annotations
 import random
 import sys
 import threading
+import weakref
 from bisect import insort
 from collections.abc import Callable
+from errno import EBADF, EEXIST, ENOENT
 from itertools import count
 from types import FrameType
 from typing import Any, Protocol
@@ -38,6 +40,10 @@ from .pure import (
     checksignals,
     copycontext,
     curm,
+    events,
+    evfd,
+    evmask,
+    evseq,
     fastgo,
     gctrack,
     getident,
@@ -661,30 +667,73 @@ def ringcopy(src: list[Any], i: int, dst: list[Any], j: int) -> None:
 # ---- the poller, threads -------------------------------------------------------------------
 
 
-class Poller:
-    """epoll over virtual files: what is ready is what setready said."""
+class File:
+    """A virtual open file. `held`: something keeps it open, whatever number it has."""
+
+    __slots__ = ("ready", "held")
 
     def __init__(self) -> None:
-        self.armed: dict[int, int] = {}
-        self.isready: dict[int, int] = files
+        self.ready = 0
+        self.held = False
+
+
+class Socket:
+    """An object with a number and a file of its own, as a socket has."""
+
+    __slots__ = ("fd", "__weakref__")
+
+    def __init__(self, fd: int) -> None:
+        files[fd] = File()
+        self.fd = fd
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def close(self) -> None:
+        files.pop(self.fd, None)
+        self.fd = -1
+
+
+def sockref(o: Any) -> weakref.ref[Socket] | None:
+    return weakref.ref(o) if type(o) is Socket else None
+
+
+class Poller:
+    """epoll over virtual files: what is ready is what setready said. As epoll, it knows
+    a file by itself and its number, and forgets one that was closed."""
+
+    def __init__(self) -> None:
+        self.armed: dict[tuple[int, File], tuple[int, int]] = {}
+        """What is registered: its mask, and the sequence number."""
         self.broken = False
         self.sleeper: Vthread | None = None
+        self.nctl = self.nwait = 0
         pollers.append(self)
 
     def fileno(self) -> int:
         return -1
 
-    def ctl(self, fd: int, mask: int, registered: bool) -> int:
+    def ctl(self, op: int, fd: int, mask: int, seq: int) -> int:
         e = point("epoll_ctl")
-        if mask == 0:
-            self.armed.pop(fd, None)
+        self.nctl += 1
+        self.forget()
+        file = files.get(fd)
+        if file is None:
+            return EBADF
+        if ((fd, file) in self.armed) is (op == 1):
+            return EEXIST if op == 1 else ENOENT
+        if op == 2:
+            del self.armed[fd, file]
             return 0
-        if fd not in self.isready:
-            return 9  # EBADF
-        self.armed[fd] = mask
-        if self.isready[fd] & mask and self.sleeper is not None and e is not None:
+        self.armed[fd, file] = mask, seq
+        if file.ready & mask and self.sleeper is not None and e is not None:
             e.wake(self.sleeper)
         return 0
+
+    def forget(self) -> None:
+        for fd, file in list(self.armed):
+            if files.get(fd) is not file and not file.held:
+                del self.armed[fd, file]
 
     def breakpoll(self) -> None:
         e = point("break")
@@ -692,10 +741,12 @@ class Poller:
         if e is not None and self.sleeper is not None:
             e.wake(self.sleeper)
 
-    def wait(self, ns: int) -> list[int] | None:
+    def wait(self, evs: events, ns: int) -> int:
         e = point("epoll_wait")
+        evs.got = []
         if e is None:
-            return None
+            return 0
+        self.nwait += 1
         if ns != 0 and not self.broken and not self.some():
             self.sleeper = e.running
             # No wait in a kernel is shorter than a microsecond.
@@ -703,24 +754,31 @@ class Poller:
             self.sleeper = None
         if ns != 0:
             self.broken = False
-        out = []
-        for fd in list(self.armed):
-            got = self.armed[fd] & self.isready.get(fd, 0)
+        self.forget()
+        for (fd, file), (mask, seq) in self.armed.items():
+            got = mask & file.ready
             if got:
-                out.append(fd << 2 | got)
-                self.armed[fd] = 0  # one-shot
-        return out or None
+                evs.got.append((fd, got, seq))
+                if not mask & 4:
+                    self.armed[fd, file] = 0, seq  # just once
+        return len(evs.got)
 
     def some(self) -> bool:
-        return any(m & self.isready.get(fd, 0) for fd, m in self.armed.items())
+        self.forget()
+        return any(mask & file.ready for (_, file), (mask, _) in self.armed.items())
+
+    def renew(self) -> bool:
+        self.armed.clear()
+        self.breakpoll()
+        return True
 
     def close(self) -> None:
         if self in pollers:
             pollers.remove(self)
 
 
-files: dict[int, int] = {}
-"""Virtual files: number to what is ready (1 to read, 2 to write)."""
+files: dict[int, File] = {}
+"""The virtual files, by their numbers."""
 pollers: list[Poller] = []
 
 
@@ -732,10 +790,13 @@ def setready(fd: int, mask: int) -> None:
 
 def mark(fd: int, mask: int) -> None:
     """setready without a point: for who changes the file and its readiness in one step."""
-    files[fd] = mask
+    file = files.get(fd)
+    if file is None:
+        file = files[fd] = File()
+    file.ready = mask
     e = current()
     for p in pollers:
-        if p.armed.get(fd, 0) & mask and p.sleeper is not None and e is not None:
+        if p.sleeper is not None and e is not None and p.some():
             e.wake(p.sleeper)
 
 

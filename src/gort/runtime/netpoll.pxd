@@ -1,15 +1,38 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Poller, add, cas, load, lock, mutex, nanotime,
-                                store, unlock)
-from .gmp cimport G, Grunning, M, P, Sched, WPENDING, WREADY, sched
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, events, evfd, evmask,
+                                evseq, load, lock, mutex, nanotime, sockref, store, store_rel, unlock)
+from .gmp cimport G, Grunning, M, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .park cimport Op, opready, win
+
+cdef extern from "native.h":
+    Iowait poolget "gort_poolget"()
+
+cdef enum:
+    READ = 1
+    WRITE = 2
+    KEEP = 4
+    CTLADD = 1
+    CTLDEL = 2
+    CTLMOD = 3
+    MAXMISSES = 5
+    MAXPASSES = 4
+
+cdef int _EEXIST
+cdef int _ENOENT
 
 @cython.final
 cdef class Polldesc:
     cdef int fd
+    cdef int64_t seq
+    cdef int64_t was
     cdef bint registered
+    cdef bint kept
+    cdef int misses
+    cdef int once
+    cdef int passes
+    cdef object ref
     cdef Iowait rq
     cdef Iowait wq
 
@@ -18,6 +41,9 @@ cdef class Iowait(Op):
     cdef int mode
     cdef Iowait next
     cdef object error
+    cdef object ref
+    cdef int64_t stamp
+    cdef void reset(self) noexcept
     @cython.locals(pd=Polldesc, fresh=Polldesc)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
@@ -28,18 +54,33 @@ cdef class Iowait(Op):
 cdef class Netpoll:
     cdef mutex lock
     cdef dict pds
+    cdef int64_t seq
+    cdef int64_t strays
+    cdef atomic nwaits
 
 cdef Netpoll np
 
-@cython.locals(pd=Polldesc, word=int64_t, mask=int, left=int)
-cdef list netpoll(int64_t ns)
-@cython.locals(op=Iowait, next=Iowait)
-cdef list wakequeue(Iowait op, list ready, object error)
-@cython.locals(op=Iowait)
-cdef int64_t readylist(list ready, P pp)
+@cython.locals(pd=Polldesc)
+cdef Polldesc newpolldesc(int fd)
+cdef int waiting(Polldesc pd) noexcept
+@cython.locals(mask=int, err=int)
+cdef int arm(Polldesc pd, object ref) noexcept
+cdef void unkeep(Polldesc pd) noexcept
+cdef void nextseq(Polldesc pd) noexcept
+cdef int register(Polldesc pd, int mask) noexcept
+cdef void disarm(Polldesc pd) noexcept
+@cython.locals(pd=Polldesc)
+cdef void stray() noexcept
+cdef void dequeue(Polldesc pd, Iowait op) noexcept
 @cython.locals(at=Iowait)
 cdef Iowait without(Iowait head, Iowait op)
+@cython.locals(pd=Polldesc, evs=events, n=int, since=int64_t, again=bint, list_=Iowait)
+cdef Iowait netpoll(int64_t ns)
+cdef Iowait wake(Polldesc pd, int mask, Iowait list_)
+@cython.locals(next=Iowait)
+cdef Iowait wakequeue(Iowait op, Iowait list_, object error)
+@cython.locals(next=Iowait, n=int64_t)
+cdef int64_t readylist(Iowait op, P pp)
 cdef void unpark(Iowait op) noexcept
 @cython.locals(op=Iowait)
 cdef Iowait newiowait(object fd, int mode)
-cdef int waiting(Polldesc pd) noexcept

@@ -1,10 +1,23 @@
 """The network poller: epoll, one per runtime; a Polldesc for each fd waited for.
 
-np.lock protects the table, the queues in it and what epoll is told about an
-fd. An fd is armed anew (one-shot) for each wait: so a wait is level-triggered,
-as a user of bare sockets expects, and a number that was closed and reused
-behind our back is found and registered again. It costs the one system call
-that a look before the wait would cost (docs/design.md).
+np.lock protects the table, the queues in it and what epoll is told about an fd.
+
+A wait is level-triggered, as a user of bare sockets expects: it ends for what was there
+before it, too. And a number that was closed and reused behind our back is found: epoll
+forgot the old file without a word. So an fd is armed for each wait (one-shot), which
+finds both, at the price of a system call. One is spared it: a socket object that is read
+from is left armed, and who waits for the same object again just queues. Its number means
+the same file as long as it is one and the same object; we keep a weak reference to that.
+What an armed fd reports while nobody waits for it is reported by each poll from then on,
+and one that blocks would not: it is disarmed then. A poll that does not block lets it
+pass a few times, for the goroutine may be on its way to read. Where that comes again and
+again, before a wait was spared its call, more and more waits are one-shot meanwhile: one
+call each, and not two. To write stays one-shot: mostly there is room, and nobody waits.
+
+epoll knows a file, not a number: one that another descriptor keeps open (dup, fork) is
+reported on under a number that was closed, or names another file by now. Nothing that is
+said about the number changes that. Such an event is told by its sequence number, a new
+one for each file that is registered; when there have been some, all is registered anew.
 
 find_runnable polls without blocking, then blocking until the next timer;
 sysmon polls when nobody did for 10 ms.
@@ -27,38 +40,88 @@ if not cython.compiled:
         RETURN,
         YIELD,
         add,
+        atomic,
         cas,
+        events,
+        evfd,
+        evmask,
+        evseq,
         install_slots,
+        load,
         lock,
         mutex,
+        poolget,
+        poolops,
+        sockref,
         store,
+        store_rel,
         unlock,
     )
-    from .gmp import WPENDING, WREADY, Grunning, sched
+    from .gmp import OPNEW, WPENDING, WREADY, Grunning, sched
     from .park import opready
+
+    READ = 1
+    WRITE = 2
+    KEEP = 4
+    CTLADD = 1
+    CTLDEL = 2
+    CTLMOD = 3
+    MAXMISSES = 5
+    MAXPASSES = 4
+
+_EEXIST = errno.EEXIST
+_ENOENT = errno.ENOENT
 
 
 class Polldesc:
-    """One fd: its readers and writers in waiting."""
+    """One fd: its readers and writers in waiting.
 
-    __slots__ = ("fd", "registered", "rq", "wq")
+    registered: epoll knows the fd, or did before somebody closed it.
+    kept: it is armed to read until told otherwise. Nobody waits to write then.
+    ref: of the socket that it was registered for, as sockref gives it, or None.
+    misses: how often it was disarmed since the last wait that was spared its call.
+    once: how many more waits to read are one-shot.
+    passes: how often that was let pass.
+    was: seq while it was kept last.
+    """
+
+    __slots__ = (
+        "fd",
+        "seq",
+        "was",
+        "registered",
+        "kept",
+        "misses",
+        "once",
+        "passes",
+        "ref",
+        "rq",
+        "wq",
+    )
 
     def __init__(self) -> None:
         if not cython.compiled:
-            self.fd = 0
-            self.registered = False
+            self.fd = self.seq = self.was = self.misses = self.once = self.passes = 0
+            self.registered = self.kept = False
+            self.ref = None
             self.rq: Iowait | None = None
             self.wq: Iowait | None = None
 
 
 class Netpoll:
-    """The table of all Polldescs."""
+    """The table of all Polldescs.
 
-    __slots__ = ("lock", "pds")
+    seq: the last registration's. strays: how many events were of none that we know.
+    nwaits: how many waits to read there were; read without the lock.
+    """
+
+    __slots__ = ("lock", "pds", "seq", "strays", "nwaits")
 
     def __init__(self) -> None:
         if not cython.compiled:
             self.lock = mutex()
+            self.nwaits = atomic()
+            self.seq = self.strays = 0
         self.pds: dict[int, Polldesc] = {}
 
 
@@ -68,43 +131,65 @@ np = Netpoll()
 class Iowait(Op):
     """wait_readable (mode 1) or wait_writable (mode 2)."""
 
-    __slots__ = ("fd", "mode", "next", "error")
+    # ref: the socket's that it was given, as sockref gives it, or None.
+    # stamp: its place among all waits to read.
+
+    __slots__ = ("fd", "mode", "next", "error", "ref", "stamp")
+
+    def reset(self) -> None:
+        store_rel(self.won, WPENDING)
+        self.state = OPNEW
+        if self.g is not None:
+            self.g = None
+        if self.tw is not None:
+            self.tw = None
+        if self.next is not None:
+            self.next = None
+        if self.error is not None:
+            self.error = None
+        if self.ref is not None:
+            self.ref = None
+        if self.value is not None:
+            self.value = None
+        self.stamp = 0
 
     def start(self, pp: P) -> int:
-        fd = self.fd
-        fresh = Polldesc.__new__(Polldesc)
-        if not cython.compiled:
-            fresh.__init__()  # type: ignore[misc]
         lock(np.lock)
-        pd: Polldesc = np.pds.get(fd)
+        pd: Polldesc = np.pds.get(self.fd)
         if pd is None:
-            pd = fresh
-            pd.fd = fd
-            np.pds[fd] = pd
+            unlock(np.lock)
+            fresh = newpolldesc(self.fd)  # may run the collector
+            lock(np.lock)
+            pd = np.pds.get(self.fd)
+            if pd is None:
+                pd = fresh
+                np.pds[self.fd] = pd
         self.gopark(6)  # before epoll can report it
-        if self.mode == 1:
+        if self.mode == READ:
             self.next = pd.rq
             pd.rq = self
+            self.stamp = add(np.nwaits, 1)
+            if pd.kept and pd.ref is self.ref:
+                pd.misses = pd.passes = 0
+                add(sched.netpollwaiters, 1)
+                unlock(np.lock)
+                return YIELD
         else:
             self.next = pd.wq
             pd.wq = self
-        err = sched.poller.ctl(fd, waiting(pd), pd.registered)
+        err = arm(pd, self.ref)
         if err == 0:
-            pd.registered = True
             add(sched.netpollwaiters, 1)
             unlock(np.lock)
             return YIELD
-        if self.mode == 1:
-            pd.rq = without(pd.rq, self)
-        else:
-            pd.wq = without(pd.wq, self)
+        dequeue(pd, self)
         if waiting(pd) == 0:
-            np.pds.pop(fd, None)
+            np.pds.pop(self.fd, None)
         unlock(np.lock)
         unpark(self)
         if err == errno.EPERM:
             return RETURN  # a plain file: epoll refuses it, it never blocks
-        self.value = OSError(err, f"{os.strerror(err)}: cannot wait for file descriptor {fd}")
+        self.value = OSError(err, f"{os.strerror(err)}: cannot wait for file descriptor {self.fd}")
         return RAISE
 
     def finish(self) -> int:
@@ -119,22 +204,116 @@ class Iowait(Op):
         pd: Polldesc = np.pds.get(self.fd)
         if pd is not None:
             before = waiting(pd)
-            if self.mode == 1:
-                pd.rq = without(pd.rq, self)
-            else:
-                pd.wq = without(pd.wq, self)
+            dequeue(pd, self)
             left = waiting(pd)
-            if left == 0:
-                np.pds.pop(self.fd, None)
-            if left != before:
-                sched.poller.ctl(self.fd, left, True)
+            if left != before and not pd.kept:
+                if left == 0:
+                    np.pds.pop(self.fd, None)
+                    sched.poller.ctl(CTLDEL, self.fd, 0, 0)
+                else:
+                    arm(pd, pd.ref)
         unlock(np.lock)
         add(sched.netpollwaiters, -1)
 
 
+def newpolldesc(fd: int) -> Polldesc:
+    pd = Polldesc.__new__(Polldesc)
+    if not cython.compiled:
+        pd.__init__()  # type: ignore[misc]
+    pd.fd = fd
+    return pd
+
+
 def waiting(pd: Polldesc) -> int:
-    """What fd is waited for, as a mask: 1 read, 2 write."""
-    return (1 if pd.rq is not None else 0) | (2 if pd.wq is not None else 0)
+    """What fd is waited for, as a mask."""
+    return (READ if pd.rq is not None else 0) | (WRITE if pd.wq is not None else 0)
+
+
+def arm(pd: Polldesc, ref: Any) -> int:
+    """Have epoll report what pd is waited for; an errno, or 0. np.lock is held.
+
+    ref: the socket's that pd.fd is the number of, if it is known to be one's.
+    """
+    mask = waiting(pd)
+    if mask == READ and ref is not None:
+        if pd.once > 0:
+            pd.once -= 1
+        else:
+            mask = READ | KEEP
+    unkeep(pd)
+    if pd.registered and (ref is None or ref is pd.ref):
+        err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
+        if err == _ENOENT:
+            err = register(pd, mask)
+    else:
+        err = register(pd, mask)
+        if err == _EEXIST:
+            err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
+    pd.registered = err == 0
+    pd.kept = err == 0 and mask & KEEP != 0
+    pd.ref = ref
+    if err != 0:
+        pd.seq = pd.was = 0  # what it still reports is a stray
+    return err
+
+
+def unkeep(pd: Polldesc) -> None:
+    """An event that another M is about to look into does not count from here on: a wait
+    that begins now may have read before that what it is about."""
+    if pd.kept:
+        pd.kept = False
+        pd.was = pd.seq
+        nextseq(pd)
+
+
+def nextseq(pd: Polldesc) -> None:
+    np.seq = np.seq + 1 & 0x7FFFFFFF
+    pd.seq = np.seq
+
+
+def register(pd: Polldesc, mask: int) -> int:
+    """To epoll this is a file that it does not know under the number pd.fd."""
+    nextseq(pd)
+    pd.was = 0
+    return sched.poller.ctl(CTLADD, pd.fd, mask, pd.seq)
+
+
+def disarm(pd: Polldesc) -> None:
+    """pd.fd is ready, and nobody waits for it. One-shot for nothing: it may yet report
+    an error, once."""
+    unkeep(pd)
+    pd.passes = 0
+    pd.once = (1 << pd.misses) - 1
+    if pd.misses < MAXMISSES:
+        pd.misses += 1
+    if sched.poller.ctl(CTLMOD, pd.fd, 0, pd.seq) != 0:
+        pd.registered = False
+        pd.seq = pd.was = 0
+        stray()
+
+
+def stray() -> None:
+    """An event came of a file that is known under its number no more. Each poll reports
+    it: when that has cost as much as to register all files anew, do so. An event that was
+    overtaken by a close on another thread is taken for one; that costs no more than time.
+    """
+    np.strays += 1
+    if 4 * np.strays < len(np.pds) + 64 or not sched.poller.renew():
+        return
+    np.strays = 0
+    for fd in np.pds:
+        pd: Polldesc = np.pds[fd]
+        pd.registered = pd.kept = False
+        if waiting(pd) != 0:
+            arm(pd, pd.ref)
+
+
+def dequeue(pd: Polldesc, op: Iowait) -> None:
+    """Take op out of its queue, in which it may stand or not."""
+    if op.mode == READ:
+        pd.rq = without(pd.rq, op)
+    else:
+        pd.wq = without(pd.wq, op)
 
 
 def without(head: Iowait | None, op: Iowait) -> Iowait | None:
@@ -150,54 +329,83 @@ def without(head: Iowait | None, op: Iowait) -> Iowait | None:
     return head
 
 
-def netpoll(ns: int) -> list[Iowait] | None:
+def netpoll(ns: int) -> Iowait | None:
     """Poll for at most ns (0 does not block, negative for ever): the ops that are
-    ready, won, to be handed to readylist. No lock is held while blocking."""
-    got = sched.poller.wait(ns)
-    if ns != 0:
-        store(sched.netpollwake, 0)
-    if got is None:
-        return None
-    ready: list[Iowait] = []
-    lock(np.lock)
-    for word in got:
-        mask = word & 3
-        pd: Polldesc = np.pds.get(word >> 2)
-        if pd is None:
-            continue
-        if mask & 1:
-            wakequeue(pd.rq, ready, None)
-            pd.rq = None
-        if mask & 2:
-            wakequeue(pd.wq, ready, None)
-            pd.wq = None
-        left = waiting(pd)
-        if left != 0:
-            sched.poller.ctl(pd.fd, left, True)
-    unlock(np.lock)
-    return ready
+    ready, won, linked by `next`, to be handed to readylist. No lock is held while
+    blocking."""
+    if not cython.compiled:
+        evs = events()
+    list_: Iowait | None = None
+    while True:
+        since = load(np.nwaits)
+        n = sched.poller.wait(evs, ns)
+        if ns != 0:
+            store(sched.netpollwake, 0)
+        if n == 0:
+            return list_
+        again = False
+        lock(np.lock)
+        while n > 0:
+            n -= 1
+            pd: Polldesc = np.pds.get(evfd(evs, n))
+            if pd is None or pd.seq != evseq(evs, n):
+                if pd is None or pd.was != evseq(evs, n):
+                    stray()
+            elif pd.kept and pd.rq is None:
+                if ns != 0 or pd.passes == MAXPASSES:
+                    disarm(pd)
+                else:
+                    pd.passes += 1
+            elif pd.kept and pd.rq.stamp > since:
+                # It began to wait after we began to look, and may have read before that
+                # what we have seen: look again.
+                again = True
+            else:
+                list_ = wake(pd, evmask(evs, n), list_)
+        unlock(np.lock)
+        if not again:
+            return list_
+        ns = 0
 
 
-def wakequeue(op: Iowait | None, ready: list[Iowait], error: Any) -> list[Iowait]:
-    """Win every op of a queue that is taken apart; np.lock is held."""
+def wake(pd: Polldesc, mask: int, list_: Iowait | None) -> Iowait | None:
+    """list_, and before it the ops of pd that mask makes ready. np.lock is held."""
+    if mask & READ and pd.rq is not None:
+        list_ = wakequeue(pd.rq, list_, None)
+        pd.rq = None
+    if mask & WRITE and pd.wq is not None:
+        list_ = wakequeue(pd.wq, list_, None)
+        pd.wq = None
+    if not pd.kept and waiting(pd) != 0:
+        arm(pd, pd.ref)
+    return list_
+
+
+def wakequeue(op: Iowait | None, list_: Iowait | None, error: Any) -> Iowait | None:
+    """Win every op of a queue that is taken apart, and put it before list_; np.lock is
+    held."""
+    while op is not None:
+        next = op.next
+        if cas(op.won, WPENDING, WREADY):
+            if error is not None:
+                op.error = error
+            op.next = list_
+            list_ = op
+        else:
+            op.next = None
+        op = next
+    return list_
+
+
+def readylist(op: Iowait | None, pp: P | None) -> int:
+    """Make the goroutines of won ops runnable; how many."""
+    n = 0
     while op is not None:
         next = op.next
         op.next = None
-        if cas(op.won, WPENDING, WREADY):
-            op.error = error
-            ready.append(op)
-        op = next
-    return ready
-
-
-def readylist(ready: list[Iowait] | None, pp: P | None) -> int:
-    """Make the goroutines of won ops runnable; how many."""
-    if ready is None:
-        return 0
-    n = 0
-    for op in ready:
         add(sched.netpollwaiters, -1)
         opready(op, pp, False)
+        op = next
         n += 1
     return n
 
@@ -229,12 +437,17 @@ def fileno(fd: Any) -> int:
 
 def newiowait(fd: Any, mode: int) -> Iowait:
     n = fileno(fd)
-    op = Iowait.__new__(Iowait)
-    if not cython.compiled:
-        op.__init__()  # type: ignore[misc]
-        op.next = op.error = None
+    op = poolget()
+    if op is None:
+        op = Iowait.__new__(Iowait)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+            op.next = op.error = op.ref = None
+            op.stamp = 0
     op.fd = n
     op.mode = mode
+    if not isinstance(fd, int):
+        op.ref = sockref(fd)
     return op
 
 
@@ -243,7 +456,9 @@ def wait_readable(fd: Any) -> Iowait:
 
     Level-triggered, also at end of file and on an error. Raises TypeError or
     ValueError for what is no open descriptor, OSError when epoll refuses it or
-    notify_closing was called for it.
+    notify_closing was called for it. Waits for one and the same socket object are
+    cheaper than those for its number: give the socket. Its file must not be replaced
+    behind its back (by os.dup2 or os.close) without notify_closing.
     """
     return newiowait(fd, 1)
 
@@ -256,23 +471,23 @@ def wait_writable(fd: Any) -> Iowait:
     return newiowait(fd, 2)
 
 
-@cython.locals(pd=Polldesc)
+@cython.locals(pd=Polldesc, list_=Iowait)
 def notify_closing(fd: Any) -> None:
     """Wake every goroutine that waits for fd with OSError (EBADF); call it before
     fd is closed. From any thread."""
     n = fileno(fd)
-    ready: list[Iowait] = []
     error = OSError(errno.EBADF, "file descriptor was closed while a goroutine waited for it")
+    list_ = None
     lock(np.lock)
     pd: Polldesc = np.pds.pop(n, None)
     if pd is not None:
-        wakequeue(pd.rq, ready, error)
-        wakequeue(pd.wq, ready, error)
+        list_ = wakequeue(pd.wq, wakequeue(pd.rq, None, error), error)
         pd.rq = None
         pd.wq = None
-        sched.poller.ctl(n, 0, True)
+        sched.poller.ctl(CTLDEL, n, 0, 0)
     unlock(np.lock)
-    readylist(ready, None)
+    readylist(list_, None)
 
 
 install_slots(Iowait)
+poolops(Iowait)

@@ -13,7 +13,7 @@ from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, WPENDING
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
                        pidlegetspinning, pidleput, releasep, release, stale, startlockedm,
                        stoplockedm, stopm, wakep)
-from .netpoll cimport netpoll, readylist
+from .netpoll cimport Iowait, netpoll, readylist
 from .park cimport Op, dropasync, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
@@ -59,7 +59,7 @@ cdef void runtimers(P mine)
 cdef P checkrunqs()
 @cython.locals(p2=P, w=int64_t)
 cdef int64_t checktimersnop()
-@cython.locals(pp=P, ns=int64_t, again=int64_t, now=int64_t, list_=list)
+@cython.locals(pp=P, ns=int64_t, again=int64_t, now=int64_t, list_=Iowait)
 cdef bint pollblocking(M mp, int64_t until, bint wasspinning)
 cdef void becomespinning(M mp) noexcept
 cdef void resetspinning(M mp) noexcept

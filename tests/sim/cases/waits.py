@@ -7,6 +7,7 @@ from typing import Any
 
 import gort
 from gort.testing import Pipe, thread, wait, work
+from gort.testing._inside import platform
 
 from .base import case, ended, joinall, loose, soon
 
@@ -273,3 +274,219 @@ async def the_last_p_polls() -> None:
         await gort.syscall(time.sleep, 0.05)
         feeder.join()
     await g
+
+
+class Stream:
+    """The reader's end of a virtual socket, and how much there is to read."""
+
+    def __init__(self, fd: int) -> None:
+        self.names = platform()
+        self.sock = self.names["Socket"](fd)
+        self.n = 0
+
+    def put(self, n: int = 1) -> None:
+        self.names["point"]("put")
+        self.n += n
+        self.names["mark"](self.sock.fd, 1 if self.n else 0)
+
+    def take(self) -> bool:
+        self.names["point"]("take")
+        if self.n == 0:
+            return False
+        self.n -= 1
+        self.names["mark"](self.sock.fd, 1 if self.n else 0)
+        return True
+
+    async def read(self, bynumber: bool = False) -> None:
+        """Who reads alone, and was told that there is something, finds it."""
+        await gort.wait_readable(self.sock.fd if bynumber else self.sock)
+        assert self.take(), "woken for nothing"
+
+    def armed(self) -> list[int]:
+        return [
+            mask
+            for p in self.names["pollers"]
+            for (fd, _), (mask, _) in p.armed.items()
+            if fd == self.sock.fd
+        ]
+
+
+@case(procs=(1, 2, 3))
+async def sockets_stay_armed() -> None:
+    """Two play ping-pong; some is read later, and some before anyone waits."""
+    a, b = Stream(3), Stream(4)
+
+    async def play(mine: Stream, other: Stream) -> None:
+        for i in range(4):
+            await mine.read()
+            if i == 1:
+                await gort.gosched()
+            if i == 2:
+                assert mine.n > 0 and mine.take()
+            else:
+                await mine.read()
+            other.put(2)
+
+    gs = [gort.go(play, a, b), gort.go(play, b, a)]
+    a.put(2)
+    await joinall(gs)
+
+
+@case(procs=(1, 2, 3))
+async def sockets_fed_from_outside() -> None:
+    """Bytes come one by one, whoever polls; each one is read by who tries first."""
+    a = Stream(3)
+
+    def feed() -> None:
+        for _ in range(6):
+            a.put()
+            time.sleep(0.0001)
+
+    async def eager() -> None:
+        for _ in range(6):
+            if not a.take():
+                await a.read()
+
+    g = gort.go(eager)
+    t = thread(feed)
+    await g
+    t.join()
+
+
+@case(procs=(1, 2, 3))
+async def sockets_by_number() -> None:
+    """The same, and each second wait is for the number: epoll is told each time."""
+    a = Stream(3)
+
+    def feed() -> None:
+        for _ in range(6):
+            a.put()
+            time.sleep(0.0001)
+
+    async def eager() -> None:
+        for i in range(6):
+            if not a.take():
+                await a.read(i % 2 == 1)
+
+    g = gort.go(eager)
+    t = thread(feed)
+    await g
+    t.join()
+
+
+@case(procs=(1, 2, 3), maxsteps=20_000)
+async def unread_sockets_do_not_spin() -> None:
+    a, p = Stream(3), Pipe()
+
+    async def nap() -> None:
+        await gort.sleep(0.1)
+        p.write(b"x")
+
+    a.put(2)
+    await a.read()
+    t = time.monotonic()
+    g = gort.go(nap)
+    assert await p.recv() == b"x"
+    soon(t, 0.1)
+    await g
+    await a.read()
+
+
+@case(procs=(1, 2, 3))
+async def reused_numbers() -> None:
+    """A socket left armed is closed without notice; another one gets its number."""
+    for i in range(4):
+        a = Stream(3)
+        what = a.sock if i % 2 else a.sock.fd
+        g = gort.go(a.read)
+        await gort.gosched()
+        a.put(2)
+        await g
+        await gort.wait_readable(what)
+        assert a.take()
+        a.sock.close()
+
+
+@case(procs=(1, 2, 3), maxsteps=20_000)
+async def files_outlive_their_numbers() -> None:
+    """A dup keeps a file open: epoll reports it on, under another one's number."""
+    old = Stream(3)
+    old.put(2)
+    await old.read()
+    file = platform()["files"][3]
+    file.held = True
+    old.sock.close()
+    new = Stream(3)
+
+    def feed() -> None:
+        time.sleep(0.05)
+        new.put()
+
+    g = gort.go(new.read)
+    t = thread(feed)
+    await g
+    t.join()
+    await gort.sleep(0.05)
+
+
+@case(procs=(1, 2, 3))
+async def cancelled_while_armed() -> None:
+    a = Stream(3)
+    a.put()
+    await a.read()
+    for _ in range(3):
+        g = gort.go(a.read)
+        await gort.gosched()
+        g.cancel()
+        a.put()
+        if await ended([g]):
+            await a.read()
+        assert a.n == 0
+    g = gort.go(a.read)
+    await wait()
+    assert a.armed() == [5] or loose()
+    g.cancel()
+    assert await ended([g]) == 1
+    a.put()
+    await a.read()
+
+
+@case(procs=(1, 2, 3))
+async def closing_while_armed() -> None:
+    async def read(a: Stream) -> str:
+        try:
+            await gort.wait_readable(a.sock)
+        except OSError:
+            return "closed"
+        return "ready"
+
+    for _ in range(3):
+        a = Stream(3)
+        a.put()
+        await a.read()
+        gs = [gort.go(read, a) for _ in range(2)]
+        await wait()
+        gort.notify_closing(a.sock)
+        a.sock.close()
+        assert await joinall(gs) == ["closed"] * 2
+
+
+@case(procs=(1, 2, 3))
+async def directions_in_turn() -> None:
+    """A writer comes to a reader that waits for a socket left armed."""
+    a = Stream(3)
+    names = platform()
+    a.put()
+    await a.read()
+
+    async def write() -> None:
+        await gort.wait_writable(a.sock)
+
+    for _ in range(3):
+        gs = [gort.go(a.read), gort.go(write)]
+        await wait()
+        names["mark"](3, 2)
+        await gs[1]
+        names["mark"](3, 0)
+        a.put()
+        await gs[0]
