@@ -159,6 +159,7 @@ cdef class Sched:
     cdef atomic nprocs
     cdef P pidle
     cdef atomic npidle
+    cdef atomic nwakes
     cdef atomic nmspinning
     cdef atomic needspinning
     cdef M midle

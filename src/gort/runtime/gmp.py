@@ -427,10 +427,10 @@ class Sched:
     sysmon sets it, and who wakes it from a deep sleep. gcforce asks the next scheduling
     round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
     Ms that were woken without work; safegoal is how many sysmon waits for before it
-    calls a deadlock. nfailed counts the goroutines, of all runs, that failed and whose
-    record lives. mstart, join, cancel, panic, interrupted, mainstage, mainexit,
-    drained, abandon, deadlocked, groupdone, orphaned, pierce, childexit, dying and
-    describe are functions of upper floors, handed in.
+    calls a deadlock. nwakes counts how often a P was taken off the idle list; nfailed the
+    goroutines, of all runs, that failed and whose record lives. mstart, join, cancel,
+    panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked, groupdone,
+    orphaned, pierce, childexit, dying and describe are functions of upper floors, handed in.
     """
 
     __slots__ = (
@@ -446,6 +446,7 @@ class Sched:
         "nprocs",
         "pidle",
         "npidle",
+        "nwakes",
         "nmspinning",
         "needspinning",
         "midle",
@@ -519,7 +520,7 @@ class Sched:
             self.sysmonnote = note()
             self.exitnote = note()
             for name in (
-                "gen booted up goidgen nprocs npidle nmspinning needspinning runqsize gcwaiting "
+                "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize gcwaiting "
                 "gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"

@@ -112,6 +112,7 @@ def pidleget() -> P | None:
     sched.pidle = pp.link
     pp.link = None
     add(sched.npidle, -1)
+    store_rel(sched.nwakes, load(sched.nwakes) + 1)
     if load(sched.sysmonwait) != 0 and swap(sched.sysmonwait, 0) != 0:
         store(sched.clock, nanotime())  # stood still while sysmon slept
         notewakeup(sched.sysmonnote)

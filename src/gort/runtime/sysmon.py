@@ -2,9 +2,10 @@
 deadlocks. It runs on a thread of its own without a P.
 
 It sleeps 20 us, after 50 idle rounds twice as long each time, up to 10 ms; and
-deeply, until the next timer or a wake-up, while every P is idle: after one look more
-than Go takes, for to wake it costs whoever takes a P a system call, and on a build
-with a GIL a struggle for that.
+deeply, until the next timer or a wake-up, while every P is idle. To wake it costs
+whoever takes a P a system call, and on a build with a GIL a struggle for that. So,
+unlike Go's, it sleeps deeply only when no P was taken during a nap; and naps longer
+next time if it was woken at once.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
 _NAP = 100
+_LONGNAP = 10_000
+_SOON = 2 * _MS
 _NUDGE = 100 * _MS
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
 _NEVER = (1 << 63) - 1
@@ -70,6 +73,8 @@ def sysmon() -> None:
     idle = 0
     delay = 0
     nap = False
+    napus = _NAP
+    wakes = 0
     slow = Slow()
     while load(sched.exiting) == 0:
         if not nap:
@@ -98,18 +103,22 @@ def sysmon() -> None:
             if latepoll():
                 netpollbreak()
             forcegc(now)
-            if not nap and load(sched.gcwaiting) == 0:
+            if load(sched.gcwaiting) == 0 and (not nap or wakes != load(sched.nwakes)):
+                # All idle at this moment, and busy a moment ago: a burst may come again.
+                wakes = load(sched.nwakes)
                 nap = True
-                delay = _NAP
+                delay = max(delay, napus)
+                idle += 1
+                if idle > 50:
+                    delay *= 2
                 continue
             deepsleep(now, slow)
+            napus = min(2 * napus, _LONGNAP) if nanotime() - now < _SOON else _NAP
             nap = False
             idle = 0
             delay = 20
             continue
-        if nap:
-            nap = False
-            idle = 0
+        nap = False
         lastpoll = load(sched.lastpoll)
         if (
             load(sched.netpollwaiters) > 0
