@@ -34,6 +34,25 @@ def test_pure_selects() -> None:
     assert origin("1").endswith("gmp.py")
 
 
+def test_pure_needs_no_cython() -> None:
+    src = str(Path(gort.__file__).parents[1])
+    env = {**os.environ, "GORT_PURE": "1", "PYTHONPATH": src}
+    code = (
+        "import importlib.util\n"
+        "if importlib.util.find_spec('cython'): print('found')\n"
+        "else:\n"
+        "    import gort\n"
+        "    async def main(): return 'ran'\n"
+        "    print(gort.run(main))\n"
+    )
+    done = subprocess.run(  # without site-packages
+        [sys.executable, "-S", "-c", code], env=env, capture_output=True, text=True
+    )
+    if done.stdout == "found\n":
+        pytest.skip("Cython is installed beside gort")
+    assert (done.stdout, done.stderr) == ("ran\n", "")
+
+
 @pytest.mark.skipif(PURE, reason="there may be no compiled modules here")
 def test_native_is_the_default() -> None:
     assert origin("").endswith(".so")

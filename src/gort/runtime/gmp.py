@@ -520,8 +520,8 @@ class Sched:
             self.sysmonnote = note()
             self.exitnote = note()
             for name in (
-                "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize gcwaiting "
-                "gcforce cleanupwake safepoints "
+                "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize "
+                "gcwaiting gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
             ).split():

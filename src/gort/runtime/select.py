@@ -224,7 +224,7 @@ def addcase(sel: Select, op: Chanop, index: int) -> int:
     return 0
 
 
-@cython.locals(self=Select, index=cython.int)
+@cython.locals(self=Select)
 def select(*ops: Chanop | None, default: bool = False) -> Select:
     """Do one of several channel operations; await it: (index, value).
 
