@@ -27,11 +27,13 @@ class Chaos(Traffic):
     async def files(self) -> None:
         if self.rng.random() < 0.5:
             try:
-                self.bytes[0] += self.pipe.write(b"xy")
+                n = self.pipe.write(b"xy")  # others may run in it: not within the addition
+                self.bytes[0] += n
             except (BlockingIOError, BrokenPipeError):
                 pass
         else:
-            self.bytes[1] += len(await self.pipe.recv(2))
+            data = await self.pipe.recv(2)
+            self.bytes[1] += len(data)
 
     async def turn(self) -> None:
         rng = self.rng
