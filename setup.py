@@ -14,7 +14,7 @@ SOURCES = ["src/gort/platform/native.pyx"] + sorted(
 )
 
 # The modules of a switch, and what has GCC inline more there: Cython exports the address of every
-# function of a .pxd, which GCC takes for a reason not to. A round trip takes 5 % less instructions.
+# function of a .pxd, which GCC takes for a reason not to. It saves 5 % of a round trip.
 HOT = {f"gort.runtime.{name}" for name in "chan machine mutex park proc select sema".split()}
 INLINE = [
     f"--param={name}={value}"

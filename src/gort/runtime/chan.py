@@ -293,6 +293,9 @@ class Chan:
 class Chanop(Op):
     """One operation on a channel, and its sudog. Await it, or give it to select."""
 
+    # queued: whether it stands in a queue, stood in one, or never did; next, prev and ok
+    # with it under the channel's lock while it stands there. used: a select has it.
+
     __slots__ = (
         "c",
         "next",

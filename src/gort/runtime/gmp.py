@@ -427,8 +427,9 @@ class Sched:
     sysmon sets it, and who wakes it from a deep sleep. gcforce asks the next scheduling
     round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
     Ms that were woken without work; safegoal is how many sysmon waits for before it
-    calls a deadlock. nwakes counts how often a P was taken off the idle list; nfailed the
-    goroutines, of all runs, that failed and whose record lives. mstart, join, cancel,
+    calls a deadlock. nwakes counts, under `lock`, how often a P was taken off the
+    idle list; sysmon reads it without. nfailed counts the goroutines, of all runs, that
+    failed and whose record lives. mstart, join, cancel,
     panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked, groupdone,
     orphaned, pierce, childexit, dying and describe are functions of upper floors, handed in.
     """

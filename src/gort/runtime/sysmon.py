@@ -56,7 +56,7 @@ _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
 _NAP = 100
-_LONGNAP = 10_000
+_LONGNAP = 1_000
 _SOON = 2 * _MS
 _NUDGE = 100 * _MS
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
@@ -107,10 +107,9 @@ def sysmon() -> None:
                 # All idle at this moment, and busy a moment ago: a burst may come again.
                 wakes = load(sched.nwakes)
                 nap = True
-                delay = max(delay, napus)
+                # Not longer: who computes or blocks after it loses its P that much later.
+                delay = min(max(delay, napus), _LONGNAP)
                 idle += 1
-                if idle > 50:
-                    delay *= 2
                 continue
             deepsleep(now, slow)
             napus = min(2 * napus, _LONGNAP) if nanotime() - now < _SOON else _NAP
