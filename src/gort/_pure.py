@@ -28,6 +28,10 @@ class _Shadow(types.ModuleType):
         return lambda fn: fn
 
     @staticmethod
+    def final(fn: _F) -> _F:
+        return fn
+
+    @staticmethod
     def binding(on: bool) -> Callable[[_F], _F]:
         return lambda fn: fn
 

@@ -392,6 +392,9 @@ gort_listtake(PyObject *list, Py_ssize_t i)
     *at = Py_NewRef(Py_None);
     return o;
 }
+/* Borrow the list from the Ringbuf that holds it. */
+#define gort_bufput(b, i, o) gort_listput((b)->items, (i), (PyObject *)(o))
+#define gort_buftake(b, i) gort_listtake((b)->items, (i))
 
 /* ---- resuming a coroutine -------------------------------------------------- */
 #define GORT_YIELD 0

@@ -53,8 +53,6 @@ cdef extern from "native.h":
     void slotclear "gort_slotclear"(slot s) noexcept
     void ringput "gort_ringput"(ring r, int64_t i, object o) noexcept
     object ringtake "gort_ringtake"(ring r, int64_t i)
-    void listput "gort_listput"(list l, Py_ssize_t i, object o) noexcept
-    object listtake "gort_listtake"(list l, Py_ssize_t i)
 
     void uncounted "gort_uncounted"(object o) noexcept
 

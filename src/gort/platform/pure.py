@@ -324,13 +324,13 @@ def ringcopy(src: list[Any], i: int, dst: list[Any], j: int) -> None:
     dst[j % RUNQ] = src[i % RUNQ]
 
 
-def listput(items: list[Any], i: int, o: Any) -> None:
-    items[i] = o
+def bufput(b: Any, i: int, o: Any) -> None:
+    b.items[i] = o
 
 
-def listtake(items: list[Any], i: int) -> Any:
-    o = items[i]
-    items[i] = None
+def buftake(b: Any, i: int) -> Any:
+    o = b.items[i]
+    b.items[i] = None
     return o
 
 

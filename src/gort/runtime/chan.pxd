@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t
 
-from ..platform.native cimport (install_slots, listput, listtake, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
                                 lock, mutex, store_rel, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release
@@ -9,6 +9,8 @@ from .park cimport Op, opready, win
 
 cdef extern from "native.h":
     Chanop poolget "gort_poolget"()
+    void bufput "gort_bufput"(Ringbuf b, Py_ssize_t i, object o) noexcept
+    object buftake "gort_buftake"(Ringbuf b, Py_ssize_t i)
 
 cdef enum:
     KSEND = 0
@@ -27,8 +29,10 @@ cdef class Ringbuf:
     cdef Py_ssize_t cap
     cdef Py_ssize_t head
     cdef Py_ssize_t n
-    @cython.locals(i=Py_ssize_t, old=list)
-    cdef void push(self, object v)
+    @cython.locals(old=list)
+    cdef bint grow(self) noexcept
+    @cython.locals(i=Py_ssize_t)
+    cdef void push(self, object v) noexcept
     @cython.locals(i=Py_ssize_t)
     cdef object pop(self)
 
@@ -75,6 +79,7 @@ cdef class Chanop(Op):
 
 @cython.locals(sg=Chanop)
 cdef int trysend(Chanop op, P pp) noexcept
+cdef int nomemory(Chanop op) noexcept
 @cython.locals(sg=Chanop)
 cdef int tryrecv(Chanop op, P pp) noexcept
 cdef bint winsudog(Chanop sg) noexcept

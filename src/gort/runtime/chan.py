@@ -28,11 +28,11 @@ if not cython.compiled:
         STOPASYNC,
         YIELD,
         address,
+        bufput,
+        buftake,
         cas,
         getm,
         install_slots,
-        listput,
-        listtake,
         load,
         lock,
         mutex,
@@ -68,7 +68,10 @@ class WouldBlock(Exception):
 
 
 class Ringbuf:
-    """A first-in first-out buffer that grows by doubling; under its channel's lock."""
+    """A first-in first-out buffer that grows by doubling; under its channel's lock.
+
+    n of cap places are taken, from head on.
+    """
 
     __slots__ = ("items", "cap", "head", "n")
 
@@ -78,17 +81,24 @@ class Ringbuf:
         self.head = 0
         self.n = 0
 
-    def push(self, v: Any) -> None:
-        if self.n == self.cap:
-            old = self.items
+    def grow(self) -> bool:
+        """Make room; False when there is no memory for it."""
+        old = self.items
+        try:
             self.items = old[self.head :] + old[: self.head] + [None] * self.cap
-            self.head = 0
-            self.cap *= 2
+        except MemoryError:
+            return False
+        self.head = 0
+        self.cap *= 2
+        return True
+
+    def push(self, v: Any) -> None:
+        """Append v where there is room."""
         i = self.head + self.n
         if i >= self.cap:
             i -= self.cap
-        listput(self.items, i, v)
         self.n += 1
+        bufput(self, i, v)
 
     def pop(self) -> Any:
         i = self.head
@@ -96,7 +106,7 @@ class Ringbuf:
         if self.head == self.cap:
             self.head = 0
         self.n -= 1
-        return listtake(self.items, i)
+        return buftake(self, i)
 
 
 class Chan:
@@ -319,7 +329,6 @@ class Chanop(Op):
 
     def reset(self) -> None:
         self.state = OPNEW
-        self.ok = False
         if self.queued != QNEVER or self.used:
             self.resetqueued()
         if self.value is not None:
@@ -359,11 +368,12 @@ class Chanop(Op):
             unlock(self.c.lock)
             return YIELD
         unlock(self.c.lock)
-        return code
+        return self.deliver() if code == RETURN else code
 
     def finish(self) -> int:
         return self.deliver()
 
+    @cython.final
     def deliver(self) -> int:
         """What the op gives once it is done: value and ok to a code and a value."""
         if self.ok and self.kind != KRECVOK:
@@ -427,51 +437,61 @@ def readysudog(sg: Chanop, pp: P, next: bool) -> None:
 
 
 def trysend(op: Chanop, pp: P) -> int:
-    """Send now if it can be done; AGAIN when op has to wait. Its channel's lock is held.
+    """Send now if it can be done: RETURN when op.deliver() tells the rest; AGAIN when op
+    has to wait. Its channel's lock is held.
 
     Makes a peer runnable under the lock: nothing that goready does can run a
     user's code.
     """
+    op.ok = True
     if op.c.closed:
         op.ok = False
-        return op.deliver()
-    sg = op.c.recvq()
-    if sg is not None:
-        sg.value = op.value
-        sg.ok = True
-        readysudog(sg, pp, True)
-    elif op.c.buf is not None and op.c.buf.n < op.c.cap:
-        op.c.buf.push(op.value)
-    else:
+        return RETURN
+    if op.c.recvfirst is not None:
+        sg = op.c.recvq()
+        if sg is not None:
+            sg.value = op.value
+            sg.ok = True
+            op.value = None
+            readysudog(sg, pp, True)
+            return RETURN
+    if op.c.buf is None or op.c.buf.n >= op.c.cap:
         return AGAIN
+    if op.c.buf.n == op.c.buf.cap and not op.c.buf.grow():
+        return nomemory(op)
+    op.c.buf.push(op.value)
     op.value = None
     return RETURN
 
 
+def nomemory(op: Chanop) -> int:
+    op.value = MemoryError("no memory for the channel's buffer to grow")
+    return RAISE
+
+
 def tryrecv(op: Chanop, pp: P) -> int:
     """Receive now if it can be done, as trysend."""
+    op.ok = True
     if op.c.buf is not None and op.c.buf.n > 0:
         op.value = op.c.buf.pop()
-        op.ok = True
+        if op.c.sendfirst is None:
+            return RETURN
         sg = op.c.sendq()
-        if sg is not None:
-            op.c.buf.push(sg.value)
-            sg.value = None
-            sg.ok = True
-            readysudog(sg, pp, True)
-        return op.deliver()
-    sg = op.c.sendq()
-    if sg is not None:
+        if sg is None:
+            return RETURN
+        op.c.buf.push(sg.value)
+    else:
+        sg = None
+        if op.c.sendfirst is not None:
+            sg = op.c.sendq()
+        if sg is None:
+            op.ok = False
+            return RETURN if op.c.closed else AGAIN
         op.value = sg.value
-        op.ok = True
-        sg.value = None
-        sg.ok = True
-        readysudog(sg, pp, True)
-        return op.deliver()
-    if op.c.closed:
-        op.ok = False
-        return op.deliver()
-    return AGAIN
+    sg.value = None
+    sg.ok = True
+    readysudog(sg, pp, True)
+    return RETURN
 
 
 def closechan(c: Chan, pp: P) -> None:
@@ -502,7 +522,7 @@ def nowait(op: Chanop) -> Any:
     code = trysend(op, pp) if op.kind == KSEND else tryrecv(op, pp)
     unlock(c.lock)
     leave(pp)
-    if code == RETURN:
+    if code == RETURN and op.deliver() == RETURN:
         return op.value
     if code == AGAIN:
         what = "send" if op.kind == KSEND else "receive"

@@ -86,6 +86,7 @@ class Select(Op):
         selunlock(self.first)
         return YIELD
 
+    @cython.final
     def look(self, pp: P) -> int:
         """Do the first case that can be done, in a uniformly random order; AGAIN when
         there is none."""
@@ -138,6 +139,7 @@ class Select(Op):
             sg = sg.nextcase
         return self.chosen(won, won.deliver())
 
+    @cython.final
     def chosen(self, sg: Chanop, code: int) -> int:
         if code == RETURN:
             self.value = (sg.index, sg.value)
@@ -198,7 +200,8 @@ def selunlock(first: Chanop | None) -> None:
 
 
 def trycase(sg: Chanop, pp: P) -> int:
-    return trysend(sg, pp) if sg.kind == KSEND else tryrecv(sg, pp)
+    code = trysend(sg, pp) if sg.kind == KSEND else tryrecv(sg, pp)
+    return sg.deliver() if code == RETURN else code
 
 
 def addcase(sel: Select, op: Chanop, index: int) -> int:
