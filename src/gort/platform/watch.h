@@ -8,7 +8,7 @@
  * system calls, as each lets it go. So the nap goes on without it while all that the look
  * would find is progress: no P that holds still, and not all of them idle. */
 #define GORT_WATCHED 16
-#define GORT_WATCHNS 1000000 /* what else sysmon looks after waits that long at most */
+#define GORT_WATCHNS 4000000 /* what else sysmon looks after waits that long at most */
 typedef struct {
     int n;
     struct {

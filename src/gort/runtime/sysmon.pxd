@@ -38,10 +38,12 @@ cdef class Slow:
     cdef dict stays
     cdef void look(self, int64_t now)
 
-@cython.locals(delay=int64_t, idle=int64_t, now=int64_t, lastpoll=int64_t, slow=Slow, nap=bint, napus=int64_t, wakes=int64_t)
+@cython.locals(delay=int64_t, idle=int64_t, now=int64_t, last=int64_t, lastpoll=int64_t, slow=Slow, nap=bint, napus=int64_t, wakes=int64_t)
 cdef void sysmon()
 @cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t)
-cdef int64_t retake(int64_t now)
+cdef int64_t retake(int64_t now, int64_t late)
+@cython.locals(pp=P, i=int64_t, st=int64_t, left=int64_t)
+cdef int64_t sliceleft(int64_t now)
 cdef void drain(int64_t now)
 @cython.locals(until=int64_t, first=int64_t)
 cdef bint latepoll()

@@ -56,8 +56,9 @@ _SHIELDED = 4_000 * _MS
 _GRACE = 5_000 * _MS
 _GCLOOK = 20 * _MS
 _NAP = 100
-_LONGNAP = 1_000
+_LONGNAP = 4_000
 _SOON = 2 * _MS
+_LATE = 2 * _MS
 _NUDGE = 100 * _MS
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
 _NEVER = (1 << 63) - 1
@@ -76,15 +77,16 @@ def sysmon() -> None:
     napus = _NAP
     wakes = 0
     slow = Slow()
+    now = nanotime()
     while load(sched.exiting) == 0:
         if not nap:
             if idle == 0:
                 delay = 20
             elif idle > 50:
                 delay *= 2
-        if delay > 10_000:
-            delay = 10_000
+        delay = min(delay, sliceleft(now))
         watchps(list(sched.allp), delay)
+        last = now
         now = nanotime()
         store(sched.clock, now)
         if not cython.compiled and dropped:
@@ -107,12 +109,14 @@ def sysmon() -> None:
                 # All idle at this moment, and busy a moment ago: a burst may come again.
                 wakes = load(sched.nwakes)
                 nap = True
-                # Not longer: who computes or blocks after it loses its P that much later.
+                # Not longer: who blocks in a syscall after it loses its P that much later.
                 delay = min(max(delay, napus), _LONGNAP)
                 idle += 1
                 continue
             deepsleep(now, slow)
-            napus = min(2 * napus, _LONGNAP) if nanotime() - now < _SOON else _NAP
+            last = now
+            now = nanotime()
+            napus = min(2 * napus, _LONGNAP) if now - last < _SOON else _NAP
             nap = False
             idle = 0
             delay = 20
@@ -126,7 +130,7 @@ def sysmon() -> None:
             and cas(sched.lastpoll, lastpoll, now)
         ):
             readylist(netpoll(0), None)
-        if forcegc(now) + retake(now) != 0:
+        if forcegc(now) + retake(now, min((now - last) // 2, _LATE)) != 0:
             idle = 0
         else:
             idle += 1
@@ -195,8 +199,11 @@ class Slow:
         self.next = min(self.nexttrace, self.nextblock, self.nextgil)
 
 
-def retake(now: int) -> int:
-    """Preempt Ps whose slice is over, take those that stay in user code; how many."""
+def retake(now: int, late: int) -> int:
+    """Preempt Ps whose slice is over, take those that stay in user code; how many.
+
+    late: how long ago, on average, a slice began that this look is the first to see.
+    """
     n = 0
     for i in range(load(sched.nprocs)):
         pp: P = sched.allp[i]
@@ -206,7 +213,7 @@ def retake(now: int) -> int:
             t = load(pp.schedtick)
             if pp.seentick != t:
                 pp.seentick = t
-                pp.seenwhen = now
+                pp.seenwhen = now - late
                 continue
             if now - pp.seenwhen < _FORCEPREEMPT:
                 continue
@@ -233,6 +240,18 @@ def retake(now: int) -> int:
             handoffp(pp)
             n += 1
     return n
+
+
+def sliceleft(now: int) -> int:
+    """Microseconds, at least 20, to the first end of a slice that retake has begun to
+    measure; one that begins meanwhile takes 10 ms."""
+    left = _FORCEPREEMPT
+    for i in range(load(sched.nprocs)):
+        pp: P = sched.allp[i]
+        st = load(pp.status) & PSTATE
+        if (st == Puser or st == Prunning) and load(pp.preempt) == 0:
+            left = min(left, pp.seenwhen + _FORCEPREEMPT - now)
+    return max(left // 1000, 20)
 
 
 def forcegc(now: int) -> int:
