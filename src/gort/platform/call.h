@@ -55,4 +55,23 @@ gort_fastmake(PyObject *slow, const char *name, gort_makefn make)
     return gort_builtin(&def, slow, "()");
 }
 
+/* ---- the op that a goroutine awaited last ---------------------------------------- */
+/* o, if it is one of the module's pooled type and nobody but the field it lies in holds it;
+ * or None. Only its own M looks, and makes it anew: so it is its maker's thread's. */
+static inline PyObject *
+gort_reusable(PyObject *o)
+{
+    if (Py_TYPE(o) != gort_pooltype)
+        return Py_NewRef(Py_None);
+#ifdef Py_GIL_DISABLED
+    if (!_Py_IsOwnedByCurrentThread(o) || o->ob_ref_local != 1 || o->ob_ref_shared != 0)
+        return Py_NewRef(Py_None);
+#else
+    if (Py_REFCNT(o) != 1)
+        return Py_NewRef(Py_None);
+#endif
+    return Py_NewRef(o);
+}
+#define gort_lastyield(mp) gort_reusable((PyObject *)(mp)->curg->waiting)
+
 #endif

@@ -146,6 +146,8 @@ class G:
     Await it for its result. All attributes may be read from any thread.
     """
 
+    # waiting: the op that it waits on; while it runs, that of its last gosched, or None.
+
     __slots__ = (
         "status_",
         "lock",

@@ -14,6 +14,7 @@ from .runq cimport globrunqput, runqput
 cdef extern from "call.h":
     M curm "gort_getm_"()
     Gosched poolget "gort_poolget"()
+    Gosched lastyield "gort_lastyield"(M mp)
     ctypedef object (*makefn "gort_makefn")()
     object gort_fastmake(object slow, const char* name, makefn make)
 
@@ -77,9 +78,15 @@ cdef object cancelexc(G gp)
 cdef void throwinto(G gp, object exc)
 cdef void dropasync()
 
-@cython.locals(op=Gosched)
+@cython.locals(mp=M, op=Gosched)
 cdef object newgosched()
+@cython.locals(op=Gosched)
+cdef Gosched freshgosched()
 
 cdef class Gosched(Op):
     @cython.locals(mp=M)
+    cdef int step(self) noexcept
+    @cython.locals(mp=M)
     cdef int start(self, P pp) noexcept
+    @cython.final
+    cdef int goyield(self, M mp) noexcept

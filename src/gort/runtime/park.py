@@ -86,6 +86,10 @@ if not cython.compiled:
     def fastgosched(slow: Any) -> Any:
         return slow
 
+    def lastyield(mp: M) -> Gosched | None:
+        """The op of its goroutine's last yield, if nobody else has it (call.h)."""
+        return None
+
 
 class Cancelled(BaseException):
     """Raised in a cancelled goroutine by every op that it awaits.
@@ -442,8 +446,23 @@ class Gosched(Op):
 
     __slots__ = ()
 
+    def step(self) -> int:
+        mp: M = curm()
+        if self.state == OPYIELDED:
+            self.state = OPDONE
+            return RETURN
+        if mp is None or mp.curg is None or self.state != OPNEW or load(mp.curg.cancelreq) != 0:
+            return Op.step(self)
+        if claim(mp) is None:
+            return self.nop(mp)
+        return self.goyield(mp)
+
     def start(self, pp: P) -> int:
         mp: M = curm()
+        return self.goyield(mp)
+
+    @cython.final
+    def goyield(self, mp: M) -> int:
         mp.action = AYIELD
         self.state = OPYIELDED
         self.code = RETURN
@@ -451,6 +470,20 @@ class Gosched(Op):
 
 
 def newgosched() -> Gosched:
+    """A goroutine that yields again does it with the same op, left in gp.waiting, which
+    its own M alone looks at while it runs."""
+    mp: M = curm()
+    if mp is None or mp.curg is None:
+        return freshgosched()
+    op = lastyield(mp)
+    if op is None:
+        op = freshgosched()
+        mp.curg.waiting = op
+    op.state = OPNEW
+    return op
+
+
+def freshgosched() -> Gosched:
     op = poolget()
     if op is None:
         op = Gosched.__new__(Gosched)

@@ -583,6 +583,8 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     """gp is dead, with this result: say so to who joins. In user mode."""
     if code == RAISE:
         add(sched.nfailed, 1)  # before the last handle can go
+    if gp.waiting is not None:
+        gp.waiting = None
     lock(gp.lock)
     gp.scope = None
     gp.result = value
