@@ -28,6 +28,12 @@ class _Shadow(types.ModuleType):
         return lambda fn: fn
 
     @staticmethod
+    def cclass(cls: _F) -> _F:
+        return cls
+
+    no_gc = cclass
+
+    @staticmethod
     def binding(on: bool) -> Callable[[_F], _F]:
         return lambda fn: fn
 

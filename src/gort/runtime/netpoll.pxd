@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, events, evfd, evmask,
-                                evseq, load, lock, mutex, nanotime, sockref, store, store_rel, unlock)
+                                evseq, load, lock, mutex, nanotime, sockref, store, unlock)
 from .gmp cimport G, Grunning, M, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .park cimport Op, opready, win
 
@@ -36,6 +36,7 @@ cdef class Polldesc:
     cdef Iowait rq
     cdef Iowait wq
 
+@cython.no_gc
 cdef class Iowait(Op):
     cdef int fd
     cdef int mode

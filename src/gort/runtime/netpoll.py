@@ -54,7 +54,6 @@ if not cython.compiled:
         poolops,
         sockref,
         store,
-        store_rel,
         unlock,
     )
     from .gmp import OPNEW, WPENDING, WREADY, Grunning, sched
@@ -128,6 +127,8 @@ class Netpoll:
 np = Netpoll()
 
 
+@cython.no_gc
+@cython.cclass
 class Iowait(Op):
     """wait_readable (mode 1) or wait_writable (mode 2)."""
 
@@ -137,7 +138,6 @@ class Iowait(Op):
     __slots__ = ("fd", "mode", "next", "error", "ref", "stamp")
 
     def reset(self) -> None:
-        store_rel(self.won, WPENDING)
         self.state = OPNEW
         if self.g is not None:
             self.g = None

@@ -17,6 +17,13 @@ cdef extern from "call.h":
     ctypedef object (*makefn "gort_makefn")()
     object gort_fastmake(object slow, const char* name, makefn make)
 
+cdef extern from "native.h":
+    void gort_checkop(Op op) noexcept
+
+cdef inline void checkop() noexcept:
+    """The pool's link stands in the word of `won`: else it does not compile."""
+    gort_checkop(<Op>None)
+
 cdef inline object fastgosched(object slow):
     return gort_fastmake(slow, b"gosched", newgosched)
 
@@ -27,6 +34,7 @@ cdef class Threadwaiter:
     cdef void idle(self)
     cdef void wake(self)
 
+@cython.no_gc
 cdef class Op(Awaitable):
     cdef atomic won
     cdef G g
@@ -80,6 +88,7 @@ cdef void dropasync()
 @cython.locals(op=Gosched)
 cdef object newgosched()
 
+@cython.no_gc
 cdef class Gosched(Op):
     @cython.locals(mp=M)
     cdef int start(self, P pp) noexcept

@@ -83,6 +83,9 @@ if not cython.compiled:
     from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
 
+    def checkop() -> None:
+        pass
+
     def fastgosched(slow: Any) -> Any:
         return slow
 
@@ -134,6 +137,8 @@ class Threadwaiter:
         notewakeup(self.n)
 
 
+@cython.no_gc
+@cython.cclass
 class Op(Awaitable):
     """Something that a goroutine awaits once. Nothing happens until then.
 
@@ -249,8 +254,7 @@ class Op(Awaitable):
         return RAISE
 
     def reset(self) -> None:
-        """As a new one, when it goes to its module's pool."""
-        store_rel(self.won, WPENDING)
+        """As a new one, when it goes to its module's pool, which has `won` be pending."""
         self.state = OPNEW
         if self.g is not None:
             self.g = None
@@ -437,6 +441,8 @@ def throwinto(gp: G, exc: BaseException) -> None:
     interrupt(gp)
 
 
+@cython.no_gc
+@cython.cclass
 class Gosched(Op):
     """gort.gosched."""
 
@@ -467,5 +473,6 @@ def gosched() -> Gosched:
 
 gosched = fastgosched(gosched)
 
+checkop()
 install_slots(Gosched)
 poolops(Gosched)

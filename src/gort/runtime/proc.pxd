@@ -7,7 +7,7 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, ad
                                 store, store_rel, swap, unlock)
 from .cleanup cimport wakecleanup
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, WPENDING, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    freem, gctrack, newg, sched, throw)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
@@ -72,6 +72,7 @@ cdef void wakejoiners(M mp, Join op)
 cdef int64_t nextgoid(P pp) noexcept
 cdef object foreignawait(M mp)
 
+@cython.no_gc
 cdef class Join(Op):
     cdef G target
     cdef Join next

@@ -64,7 +64,6 @@ if not cython.compiled:
         CREQ,
         GOIDBATCH,
         OPNEW,
-        WPENDING,
         Gdead,
         Grunnable,
         Grunning,
@@ -613,6 +612,8 @@ def wakejoiners(mp: M, op: Join) -> None:
         release(mp, pp)
 
 
+@cython.no_gc
+@cython.cclass
 class Join(Op):
     """await g."""
 
@@ -652,7 +653,6 @@ class Join(Op):
         unlock(gp.lock)
 
     def reset(self) -> None:
-        store(self.won, WPENDING)
         self.state = OPNEW
         if self.g is not None:
             self.g = None
