@@ -100,6 +100,15 @@ def test_sizes_of_ops() -> None:
     assert [cls.__name__ for cls in types if cls.__basicsize__ > 96 + header] == []
 
 
+@pytest.mark.skipif(PURE, reason="the sizes are those of the compiled types")
+def test_size_of_a_goroutine() -> None:
+    """160 bytes on both builds: one has the collector's header in front of it, the
+    other has a longer header in it."""
+    header = object.__basicsize__
+    collectors = 16 if header == 16 else 0
+    assert gmp.G.__basicsize__ + collectors <= 160
+
+
 def test_records_reject_unknown_attributes() -> None:
     async def main() -> None:
         me: Any = gort.current()

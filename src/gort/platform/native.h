@@ -44,57 +44,49 @@ gort_decref(PyObject *op)
 #endif
 
 /* ---- atomics --------------------------------------------------------------
- * One 64-bit word. Operations are macros that take the field itself, so that
- * the same source line works on an object in the pure platform. */
+ * One 64-bit word, or a byte. Operations are macros that take the field itself, so
+ * that the same source line works on an object in the pure platform. */
 typedef struct {
     int64_t v;
 } gort_atomic;
+typedef struct {
+    int8_t v;
+} gort_atomic8;
+#define gort_word(a, x) ((__typeof__((a).v))(x))
 
 #ifdef Py_GIL_DISABLED
 #define gort_load(a) __atomic_load_n(&(a).v, __ATOMIC_ACQUIRE)
-#define gort_store(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_SEQ_CST)
-#define gort_store_rel(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_RELEASE)
-#define gort_add(a, n) __atomic_add_fetch(&(a).v, (int64_t)(n), __ATOMIC_SEQ_CST)
-#define gort_swap(a, x) __atomic_exchange_n(&(a).v, (int64_t)(x), __ATOMIC_SEQ_CST)
-static inline int
-gort_cas_(gort_atomic *a, int64_t old, int64_t new)
-{
-    return __atomic_compare_exchange_n(&a->v, &old, new, 0, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_ACQUIRE);
-}
+#define gort_store(a, x) __atomic_store_n(&(a).v, gort_word(a, x), __ATOMIC_SEQ_CST)
+#define gort_store_rel(a, x) __atomic_store_n(&(a).v, gort_word(a, x), __ATOMIC_RELEASE)
+#define gort_add(a, n) __atomic_add_fetch(&(a).v, gort_word(a, n), __ATOMIC_SEQ_CST)
+#define gort_swap(a, x) __atomic_exchange_n(&(a).v, gort_word(a, x), __ATOMIC_SEQ_CST)
+#define gort_cas(a, old, new) \
+    __extension__({ \
+        __typeof__((a).v) old_ = gort_word(a, old); \
+        __atomic_compare_exchange_n(&(a).v, &old_, gort_word(a, new), 0, __ATOMIC_SEQ_CST, \
+                                    __ATOMIC_ACQUIRE); \
+    })
 #define gort_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #else
 /* Relaxed, because sysmon reads some words without the GIL. */
 #define gort_load(a) __atomic_load_n(&(a).v, __ATOMIC_RELAXED)
-#define gort_store(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_RELAXED)
+#define gort_store(a, x) __atomic_store_n(&(a).v, gort_word(a, x), __ATOMIC_RELAXED)
 #define gort_store_rel(a, x) gort_store(a, x)
-static inline int64_t
-gort_add_(gort_atomic *a, int64_t n)
-{
-    int64_t v = gort_load(*a) + n;
-    gort_store(*a, v);
-    return v;
-}
-static inline int64_t
-gort_swap_(gort_atomic *a, int64_t x)
-{
-    int64_t v = gort_load(*a);
-    gort_store(*a, x);
-    return v;
-}
-static inline int
-gort_cas_(gort_atomic *a, int64_t old, int64_t new)
-{
-    if (gort_load(*a) != old)
-        return 0;
-    gort_store(*a, new);
-    return 1;
-}
-#define gort_add(a, n) gort_add_(&(a), (n))
-#define gort_swap(a, x) gort_swap_(&(a), (x))
+#define gort_add(a, n) \
+    __extension__({ \
+        int64_t v_ = gort_load(a) + (n); \
+        gort_store(a, v_); \
+        v_; \
+    })
+#define gort_swap(a, x) \
+    __extension__({ \
+        int64_t v_ = gort_load(a); \
+        gort_store(a, x); \
+        v_; \
+    })
+#define gort_cas(a, old, new) (gort_load(a) == (old) ? (gort_store(a, new), 1) : 0)
 #define gort_fence() ((void)0)
 #endif
-#define gort_cas(a, old, new) gort_cas_(&(a), (old), (new))
 /* From a weak reference's callback, which may run anywhere: no lock on any platform. */
 #define gort_post(a) gort_store((a), 1)
 

@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t
 cdef extern from "native.h" nogil:
     ctypedef struct atomic "gort_atomic":
         pass
+    ctypedef atomic atomic8 "gort_atomic8"
     ctypedef struct mutex "gort_mutex":
         pass
     ctypedef struct note "gort_note":

@@ -31,7 +31,7 @@ from typing import Any
 
 import cython
 
-from .gmp import P
+from .gmp import M, P
 from .park import Op
 
 if not cython.compiled:
@@ -46,6 +46,7 @@ if not cython.compiled:
         evfd,
         evmask,
         evseq,
+        getm,
         install_slots,
         load,
         lock,
@@ -413,10 +414,10 @@ def readylist(op: Iowait | None, pp: P | None) -> int:
 def unpark(op: Iowait) -> None:
     """Take gopark back, for an op that nobody can have found."""
     if op.tw is None:
-        gp = op.g
-        gp.waiting = None
-        gp.m.action = 0
-        store(gp.status_, Grunning)
+        mp: M = getm()
+        mp.curg.waiting = None
+        mp.action = 0
+        store(mp.curg.status_, Grunning)
 
 
 def fileno(fd: Any) -> int:

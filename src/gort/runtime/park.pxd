@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
-                                nanotime, note, noteclear, notesleep, notewakeup, raiseasync, store, swap, store_rel,
+                                nanotime, note, noteclear, notesleep, notewakeup, raiseasync, slotswap, store, swap, store_rel,
                                 unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
@@ -82,7 +82,7 @@ cdef void interrupt(G gp)
 @cython.locals(op=Op)
 cdef bint winwait(G gp)
 cdef object cancelexc(G gp)
-cdef void throwinto(G gp, object exc)
+cdef void throwmain(G gp, object exc)
 cdef void dropasync()
 
 @cython.locals(op=Gosched)

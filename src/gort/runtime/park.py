@@ -51,6 +51,7 @@ if not cython.compiled:
         poolget,
         poolops,
         raiseasync,
+        slotswap,
         store,
         store_rel,
         swap,
@@ -410,11 +411,10 @@ def winwait(gp: G) -> bool:
 
 
 def cancelexc(gp: G) -> BaseException:
-    """What a cancelled goroutine's op raises: Cancelled, or the exception thrown into it."""
+    """What a cancelled goroutine's op raises: Cancelled, or the exception thrown into main."""
     if load(gp.cancelreq) & CTHROW != 0:
         lock(gp.lock)
-        exc = gp.throwing
-        gp.throwing = None
+        exc = slotswap(sched.throwing, None) if gp is sched.maing else None
         store(gp.cancelreq, load(gp.cancelreq) & ~CTHROW)
         unlock(gp.lock)
         dropasync()
@@ -430,11 +430,10 @@ def dropasync() -> None:
         raiseasync(swap(sched.asyncexc, 0), None)
 
 
-def throwinto(gp: G, exc: BaseException) -> None:
-    """Raise exc out of gp's current or next op, through every shield."""
+def throwmain(gp: G, exc: BaseException) -> None:
+    """Raise exc out of the current or next op of gp, which is main, through every shield."""
     lock(gp.lock)
-    old = gp.throwing
-    gp.throwing = exc
+    old = slotswap(sched.throwing, exc)
     store(gp.cancelreq, load(gp.cancelreq) | CTHROW)
     unlock(gp.lock)
     del old  # not under the lock

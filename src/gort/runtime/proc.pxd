@@ -14,6 +14,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
                        pidlegetspinning, pidleput, releasep, release, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport Iowait, netpoll, readylist
+from .osthread cimport droplockedg
 from .park cimport Op, dropasync, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
@@ -40,7 +41,7 @@ cdef enum:
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
 
-@cython.locals(gp=G, lm=M)
+@cython.locals(gp=G)
 cdef void schedule(M mp)
 @cython.locals(pp=P)
 cdef bint findrunnable(M mp)
