@@ -12,7 +12,10 @@ import pytest
 
 import gort
 import gort.runtime.gmp as gmp
+from gort.runtime import chan, mutex
 
+HEAPTYPE = 1 << 9
+HAVE_GC = 1 << 14
 PURE = os.environ.get("GORT_PURE", "") not in ("", "0")
 
 
@@ -76,6 +79,34 @@ def test_gil_stays_off() -> None:
     )
     assert done.stdout == "False\n"
     assert done.stderr == ""
+
+
+def optypes(base: type) -> list[type]:
+    """The compiled types under base, and base."""
+    found = [base]
+    for cls in base.__subclasses__():
+        if not cls.__flags__ & HEAPTYPE:
+            found += optypes(cls)
+    return found
+
+
+@pytest.mark.skipif(PURE, reason="the sizes are those of the compiled types")
+def test_sizes_of_ops() -> None:
+    types = optypes(chan.Chanop.__mro__[-2])
+    assert chan.Chanop in types
+    assert mutex.Lockop in types
+    assert [cls.__name__ for cls in types if cls.__flags__ & HAVE_GC] == []
+    header = object.__basicsize__
+    assert [cls.__name__ for cls in types if cls.__basicsize__ > 96 + header] == []
+
+
+@pytest.mark.skipif(PURE, reason="the sizes are those of the compiled types")
+def test_size_of_a_goroutine() -> None:
+    """160 bytes on both builds: one has the collector's header in front of it, the
+    other has a longer header in it."""
+    header = object.__basicsize__
+    collectors = 16 if header == 16 else 0
+    assert gmp.G.__basicsize__ + collectors <= 160
 
 
 def test_records_reject_unknown_attributes() -> None:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -230,11 +232,48 @@ def test_no_stale_joiners(procs: int) -> None:
             await until(lambda: all(g.status == "waiting" for g in gs))
             grp.cancel()
         if PURE:
-            assert target.joinq is None
+            assert target.result is None  # the joiners, while it lives
         await ch.send(3)
         assert await target == 3
 
     gort.run(main, procs=procs)
+
+
+def test_joiner_cancelled_at_the_end() -> None:
+    """One that leaves while its target's end goes along the joiners takes none with it."""
+    made: list[Any] = []
+
+    async def main() -> None:
+        ch = gort.chan()
+
+        def gone(ref: Any) -> None:  # the target is dead, and has woken nobody
+            late.cancel()
+            while not late.done():
+                time.sleep(0.001)
+
+        def make() -> Any:
+            coro = wait()
+            made.append(weakref.ref(coro, gone))
+            return coro
+
+        async def wait() -> None:
+            await ch.recv()
+
+        async def joiner() -> None:
+            await target
+
+        target = gort.go(make)
+        first = gort.go(joiner)
+        await until(lambda: first.status == "waiting")
+        late = gort.go(joiner)
+        await until(lambda: late.status == "waiting")
+        await ch.send(1)
+        await first
+        with pytest.raises(gort.Cancelled):
+            await late
+
+    gort.run(main, procs=2)
+    assert made[0]() is None
 
 
 def test_no_stale_poll_waiters(procs: int) -> None:

@@ -32,6 +32,12 @@ class _Shadow(types.ModuleType):
         return fn
 
     @staticmethod
+    def cclass(cls: _F) -> _F:
+        return cls
+
+    no_gc = cclass
+
+    @staticmethod
     def binding(on: bool) -> Callable[[_F], _F]:
         return lambda fn: fn
 

@@ -319,12 +319,10 @@ MUTATIONS = {
     "otherp": Mutation(
         "a goroutine that goes on at once goes on with the P of before (found here)",
         "proc.execute",
-        """    gp.m = mp
-    while True:
+        """    while True:
         # mp.p is another one than before, where the op that parked lost its P.
 """,
-        """    gp.m = mp
-    pp = mp.p
+        """    pp = mp.p
     while True:
 """,
         ("parks_on_another_p", "deadlock_after_work"),
@@ -348,15 +346,13 @@ MUTATIONS = {
         "a goroutine that ends takes its joiners before the lock",
         "proc.publish",
         """    lock(gp.lock)
-    gp.scope = None
+    joinq = gp.result
 """,
-        """    joinq = gp.joinq
-    gp.joinq = None
+        """    joinq = gp.result
+    gp.result = None
     lock(gp.lock)
-    gp.scope = None
 """,
         ("fan_out", "joins", "tree"),
-        (("proc.publish", "    joinq = gp.joinq\n    gp.joinq = None\n    coro", "    coro"),),
     ),
     "overflownocas": Mutation(
         "a full ring is halved without a look at the thieves",

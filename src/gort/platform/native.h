@@ -44,57 +44,49 @@ gort_decref(PyObject *op)
 #endif
 
 /* ---- atomics --------------------------------------------------------------
- * One 64-bit word. Operations are macros that take the field itself, so that
- * the same source line works on an object in the pure platform. */
+ * One 64-bit word, or a byte. Operations are macros that take the field itself, so
+ * that the same source line works on an object in the pure platform. */
 typedef struct {
     int64_t v;
 } gort_atomic;
+typedef struct {
+    int8_t v;
+} gort_atomic8;
+#define gort_word(a, x) ((__typeof__((a).v))(x))
 
 #ifdef Py_GIL_DISABLED
 #define gort_load(a) __atomic_load_n(&(a).v, __ATOMIC_ACQUIRE)
-#define gort_store(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_SEQ_CST)
-#define gort_store_rel(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_RELEASE)
-#define gort_add(a, n) __atomic_add_fetch(&(a).v, (int64_t)(n), __ATOMIC_SEQ_CST)
-#define gort_swap(a, x) __atomic_exchange_n(&(a).v, (int64_t)(x), __ATOMIC_SEQ_CST)
-static inline int
-gort_cas_(gort_atomic *a, int64_t old, int64_t new)
-{
-    return __atomic_compare_exchange_n(&a->v, &old, new, 0, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_ACQUIRE);
-}
+#define gort_store(a, x) __atomic_store_n(&(a).v, gort_word(a, x), __ATOMIC_SEQ_CST)
+#define gort_store_rel(a, x) __atomic_store_n(&(a).v, gort_word(a, x), __ATOMIC_RELEASE)
+#define gort_add(a, n) __atomic_add_fetch(&(a).v, gort_word(a, n), __ATOMIC_SEQ_CST)
+#define gort_swap(a, x) __atomic_exchange_n(&(a).v, gort_word(a, x), __ATOMIC_SEQ_CST)
+#define gort_cas(a, old, new) \
+    __extension__({ \
+        __typeof__((a).v) old_ = gort_word(a, old); \
+        __atomic_compare_exchange_n(&(a).v, &old_, gort_word(a, new), 0, __ATOMIC_SEQ_CST, \
+                                    __ATOMIC_ACQUIRE); \
+    })
 #define gort_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 #else
 /* Relaxed, because sysmon reads some words without the GIL. */
 #define gort_load(a) __atomic_load_n(&(a).v, __ATOMIC_RELAXED)
-#define gort_store(a, x) __atomic_store_n(&(a).v, (int64_t)(x), __ATOMIC_RELAXED)
+#define gort_store(a, x) __atomic_store_n(&(a).v, gort_word(a, x), __ATOMIC_RELAXED)
 #define gort_store_rel(a, x) gort_store(a, x)
-static inline int64_t
-gort_add_(gort_atomic *a, int64_t n)
-{
-    int64_t v = gort_load(*a) + n;
-    gort_store(*a, v);
-    return v;
-}
-static inline int64_t
-gort_swap_(gort_atomic *a, int64_t x)
-{
-    int64_t v = gort_load(*a);
-    gort_store(*a, x);
-    return v;
-}
-static inline int
-gort_cas_(gort_atomic *a, int64_t old, int64_t new)
-{
-    if (gort_load(*a) != old)
-        return 0;
-    gort_store(*a, new);
-    return 1;
-}
-#define gort_add(a, n) gort_add_(&(a), (n))
-#define gort_swap(a, x) gort_swap_(&(a), (x))
+#define gort_add(a, n) \
+    __extension__({ \
+        int64_t v_ = gort_load(a) + (n); \
+        gort_store(a, v_); \
+        v_; \
+    })
+#define gort_swap(a, x) \
+    __extension__({ \
+        int64_t v_ = gort_load(a); \
+        gort_store(a, x); \
+        v_; \
+    })
+#define gort_cas(a, old, new) (gort_load(a) == (old) ? (gort_store(a, new), 1) : 0)
 #define gort_fence() ((void)0)
 #endif
-#define gort_cas(a, old, new) gort_cas_(&(a), (old), (new))
 /* From a weak reference's callback, which may run anywhere: no lock on any platform. */
 #define gort_post(a) gort_store((a), 1)
 
@@ -549,13 +541,25 @@ gort_getm_(void)
 static __thread PyObject *gort_kept;   /* native.pyx's is the thread's; the others' are unused */
 static __thread PyObject **gort_keptp; /* where that is; NULL outside the runtime */
 
-/* The head of every op. */
+/* The head of every op. In a pool `won` is the link: an op that nobody waits with has no
+ * use for it, nobody looks at it there, as the pool has the only reference (who may win
+ * an op, from a queue, a heap, the table of waiters, holds one), and what it becomes when
+ * the op is taken out, 0, is pending. */
 struct gort_awaitable {
     PyObject_HEAD
     int (**vtab)(struct gort_awaitable *); /* step comes first */
     PyObject *value;
-    PyObject *link;
+    union {
+        gort_atomic won; /* the first field of park.Op */
+        PyObject *link;
+    };
 };
+#define gort_checkop(op) \
+    do { \
+        _Static_assert(offsetof(__typeof__(*(op)), won) == offsetof(struct gort_awaitable, link) && \
+                           sizeof((op)->won) == sizeof(PyObject *), \
+                       "the pool's link"); \
+    } while (0)
 
 static inline int
 gort_step(PyObject *o, PyObject **value)
@@ -661,15 +665,10 @@ gort_am_send(PyObject *op, PyObject *arg, PyObject **result)
 }
 
 /* Ops are short-lived: their memory goes round a free list, one for each M, of
- * blocks of one size (all op types fit in it). The collector never sees one:
- * it is not tracked, and what looks like its header stays zero. */
-#define GORT_OPSIZE ((Py_ssize_t)(112 + sizeof(PyObject)))
+ * blocks of one size (all op types fit in it). The collector never sees one: their
+ * types have no part in it, so that none has the collector's header. */
+#define GORT_OPSIZE ((Py_ssize_t)(96 + sizeof(PyObject)))
 #define GORT_OPFREE 256
-#ifdef Py_GIL_DISABLED
-#define GORT_GCHEAD 0
-#else
-#define GORT_GCHEAD 16
-#endif
 static __thread char *gort_opfree;
 static __thread int gort_nopfree;
 
@@ -683,17 +682,17 @@ gort_opalloc(PyTypeObject *t, Py_ssize_t n)
         gort_opfree = *(char **)o;
         gort_nopfree--;
     }
-    else if (!(o = PyObject_Malloc(GORT_GCHEAD + GORT_OPSIZE))) {
+    else if (!(o = PyObject_Malloc((size_t)GORT_OPSIZE))) {
         return PyErr_NoMemory();
     }
-    memset(o, 0, GORT_GCHEAD + (size_t)t->tp_basicsize);
-    return PyObject_Init((PyObject *)(o + GORT_GCHEAD), t);
+    memset(o, 0, (size_t)t->tp_basicsize);
+    return PyObject_Init((PyObject *)o, t);
 }
 
 static void __attribute__((unused))
 gort_opdealloc(void *op)
 {
-    char *o = (char *)op - GORT_GCHEAD;
+    char *o = op;
     if (gort_likely(gort_nopfree < GORT_OPFREE && gort_curm)) {
         *(char **)o = gort_opfree;
         gort_opfree = o;
@@ -732,6 +731,7 @@ gort_poolget(void)
     PyObject *o = gort_pool;
     if (gort_likely(o != NULL)) {
         gort_pool = ((struct gort_awaitable *)o)->link;
+        ((struct gort_awaitable *)o)->link = NULL;
         gort_npool--;
         return o;
     }
@@ -785,14 +785,17 @@ gort_poolops_(PyObject *type, gort_resetfn reset)
 }
 
 /* Ops await themselves: am_await and tp_iter return the op. */
-static void __attribute__((unused))
+static int __attribute__((unused))
 gort_install_slots(PyObject *type)
 {
     PyTypeObject *t = (PyTypeObject *)type;
-    if (t->tp_basicsize <= GORT_OPSIZE && t->tp_itemsize == 0) {
-        t->tp_alloc = gort_opalloc;
-        t->tp_free = gort_opdealloc;
+    if (t->tp_basicsize > GORT_OPSIZE || PyType_IS_GC(t)) {
+        PyErr_Format(PyExc_SystemError, "gort: %s %s", t->tp_name,
+                     PyType_IS_GC(t) ? "is not no_gc" : "outgrew GORT_OPSIZE");
+        return -1;
     }
+    t->tp_alloc = gort_opalloc;
+    t->tp_free = gort_opdealloc;
     t->tp_iter = PyObject_SelfIter;
     t->tp_iternext = gort_iternext;
     if (t->tp_as_async) {
@@ -800,6 +803,7 @@ gort_install_slots(PyObject *type)
         t->tp_as_async->am_send = gort_am_send;
     }
     PyType_Modified(t);
+    return 0;
 }
 
 /* def as a builtin in front of the Python function slow, which is its self and gives it

@@ -1,11 +1,13 @@
 """The native platform: C words for atomics, locks, notes, slots and the poller."""
 
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, intptr_t, uint32_t
 
 cdef extern from "native.h" nogil:
     ctypedef struct atomic "gort_atomic":
         pass
+    ctypedef atomic atomic8 "gort_atomic8"
     ctypedef struct mutex "gort_mutex":
         pass
     ctypedef struct note "gort_note":
@@ -70,25 +72,27 @@ cdef extern from "native.h":
     void copycontext "gort_copycontext"(slot ctx) noexcept
     void callsite "gort_callsite"(slot code, int32_t lasti) noexcept
 
+@cython.no_gc
 cdef class Awaitable:
     cdef object value
-    cdef PyObject* link
     cdef int step(self) noexcept
     cdef void reset(self) noexcept
 
 cdef extern from "native.h":
     ctypedef void (*resetfn "gort_resetfn")(PyObject* op) noexcept
-    void gort_install_slots(object cls) noexcept
+    int gort_install_slots(object cls) except -1
     void gort_poolops_(object cls, resetfn reset) noexcept
     void gort_bind(PyObject* mp, PyObject** kept, int drop) noexcept
 
 ctypedef void (*bindfn)(PyObject* mp, PyObject** kept, int drop) noexcept
 cdef void onsetm(bindfn bind) noexcept
 
-cdef inline void install_slots(type cls) noexcept:
-    """The await slots and the ops' allocator for one op type; and this module's M."""
+cdef inline int install_slots(type cls) except -1:
+    """The await slots and the ops' allocator for one op type, which is `cython.no_gc`; and
+    this module's M."""
     gort_install_slots(cls)
     onsetm(gort_bind)
+    return 0
 
 cdef inline void resetop(PyObject* op) noexcept:
     (<Awaitable>op).reset()

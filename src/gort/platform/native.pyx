@@ -9,6 +9,7 @@ import threading
 
 from gort._bytecode import startthread
 
+cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport Py_TYPE
@@ -45,6 +46,7 @@ cdef extern from "bound.h":
     int gort_fastwith(object cls, withfn enter, withfn leave) except -1
 
 
+@cython.no_gc
 cdef class Awaitable:
     """What `await` drives: step() returns YIELD, RETURN, RAISE or STOPASYNC and
     leaves the value, or the exception, in `value`."""

@@ -45,6 +45,10 @@ class atomic:
         self.v = 0
 
 
+atomic8 = atomic
+"""One whose values are from -128 to 127."""
+
+
 def load(a: atomic) -> int:
     return a.v
 

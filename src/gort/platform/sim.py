@@ -34,6 +34,7 @@ from .pure import (
     Heap,
     asyncgen_hooks,
     atomic,
+    atomic8,
     awaitby,
     bufput,
     buftake,

@@ -56,6 +56,11 @@ gort_linknext_(gort_link *l)
  * One that dies clean is kept whole for the thread's next goroutine, with one
  * reference, linked through its list of weak references, which is empty. */
 #define GORT_RECORDS 1024
+#ifdef Py_GIL_DISABLED
+#define GORT_GCHEAD 0
+#else
+#define GORT_GCHEAD 16 /* the collector's header */
+#endif
 typedef int (*gort_recordfn)(PyObject *o);
 static PyTypeObject *gort_recordtype;
 static destructor gort_recorddealloc;

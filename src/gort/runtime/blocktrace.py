@@ -80,7 +80,7 @@ def running(mp: M) -> G | None:
     """The goroutine that mp runs. From the list of all, which keeps it alive: mp drops
     its curg while we look."""
     for gp in allgs():
-        if gp.m is mp:
+        if mp.curg is gp:
             return gp
     return None
 

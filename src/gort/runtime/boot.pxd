@@ -3,9 +3,9 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, UNCOUNTED, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
-                                store, swap, unlock)
+                                slotclear, store, swap, unlock)
 from .fork cimport Atfork, atfork
-from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, allocm, checkmcount, freem, sched
+from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, allocm, checkmcount, freem, sched, setclock
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np

@@ -48,11 +48,12 @@ if not cython.compiled:
         notewakeup,
         opdrop,
         setm,
+        slotclear,
         store,
         unlock,
     )
     from .fork import atfork
-    from .gmp import Pidle, allocm, checkmcount, freem, sched
+    from .gmp import Pidle, allocm, checkmcount, freem, sched, setclock
     from .machine import acquirep, netpollbreak, pidleget, pidleput
     from .main import mainstart
     from .netpoll import np
@@ -114,7 +115,7 @@ def schedinit(procs: int) -> None:
     sched.gm = debug.get("sched") == "gm"
     store(sched.siglisten, 0)
     sched.starttime = nanotime()
-    store(sched.clock, sched.starttime)
+    setclock(sched.starttime)
     store(sched.lastpoll, sched.starttime)
     sched.poller = Poller()
     procresize(procs)
@@ -141,10 +142,12 @@ def resetall() -> None:
     sched.mnext = 1
     sched.nmsys = 1
     sched.allm = set()
+    sched.lockedms = {}
     sched.runqhead = None
     sched.runqtail = None
     sched.fatal = None
     sched.maing = None
+    slotclear(sched.throwing)
     sched.drainstart = 0
     for a in (0,):
         store(sched.npidle, a)
@@ -237,6 +240,7 @@ def outcome(gp: G) -> Any:
     """What run returns or raises: a fatal error, a panic, main's own end."""
     fatal = sched.fatal
     sched.fatal = None
+    slotclear(sched.throwing)
     gp.retrieved = True
     if fatal is not None:
         raise fatal

@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
-                                lock, mutex, store_rel, unlock)
+                                lock, mutex, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release
 from .park cimport Op, opready, win
@@ -54,6 +54,7 @@ cdef class Chan:
     cdef Chanop recvq(self)
     cdef Chanop sendq(self)
 
+@cython.no_gc
 cdef class Chanop(Op):
     cdef Chan c
     cdef Chanop next

@@ -38,7 +38,6 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
-        store_rel,
         unlock,
     )
     from .gmp import OPNEW, WPENDING, WREADY, M, P, sched
@@ -300,6 +299,8 @@ class Chan:
                 return sg
 
 
+@cython.no_gc
+@cython.cclass
 class Chanop(Op):
     """One operation on a channel, and its sudog. Await it, or give it to select."""
 
@@ -337,7 +338,6 @@ class Chanop(Op):
 
     def resetqueued(self) -> None:
         """reset() of what an op has that waited, or was a case of a select."""
-        store_rel(self.won, WPENDING)
         self.queued = QNEVER
         self.used = False
         if self.g is not None:

@@ -17,10 +17,9 @@ cdef class Cond:
     cdef Waitq q
     cdef object __weakref__
 
+@cython.no_gc
 cdef class Condwait(Semop):
     cdef Cond c
-    cdef bint cancelled
-    cdef bint onthread
     @cython.locals(c=Cond)
     cdef int start(self, P pp) noexcept
     @cython.locals(pp=P)

@@ -76,10 +76,12 @@ class Cond:
         signalall(self)
 
 
+@cython.no_gc
+@cython.cclass
 class Condwait(Semop):
     """Cond.wait."""
 
-    __slots__ = ("c", "cancelled", "onthread")
+    __slots__ = ("c",)
 
     def start(self, pp: P) -> int:
         c = self.c
@@ -180,7 +182,6 @@ def newwait(c: Cond) -> Condwait:
     op = Condwait.__new__(Condwait)
     if not cython.compiled:
         op.__init__()  # type: ignore[misc]
-        op.cancelled = op.onthread = False
     op.c = c
     return op
 

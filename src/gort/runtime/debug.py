@@ -20,6 +20,7 @@ if not cython.compiled:
         Psyscall,
         Puser,
         allgs,
+        mof,
         sched,
     )
     from .runq import runqlen
@@ -91,7 +92,7 @@ def tracedetail() -> list[str]:
     """Go's scheddetail. The world runs on: what a line says held when it was read.
 
     Ms' goroutines are found from the Gs' side, which the list of all Gs keeps
-    alive; M.curg may be dropped while we look. mallocing, throwing, preemptoff,
+    alive; M.curg may be dropped while we look (mof). mallocing, throwing, preemptoff,
     locks and dying are constant: no M here is ever found in such a state.
     """
     head = traceline()
@@ -101,15 +102,16 @@ def tracedetail() -> list[str]:
         f"sysmonwait={_bool(load(sched.sysmonwait) != 0)}"
     ]
     gs = allgs()
+    lockedms = sched.lockedms.copy()
     ms = list(sched.allm)
     ms.sort(key=mid)
     curg = {}
     locked = {}
     for gp in gs:
-        mp = gp.m
+        mp = mof(gp)
         if mp is not None:
             curg[mp.id] = gp.goid
-        mp = gp.lockedm
+        mp = lockedms.get(gp)
         if mp is not None:
             locked[mp.id] = gp.goid
     idle = sleepers()
@@ -118,7 +120,7 @@ def tracedetail() -> list[str]:
     for mp in ms:
         lines.append(detailm(mp, curg, locked, idle))
     for gp in gs:
-        lines.append(detailg(gp))
+        lines.append(detailg(gp, lockedms.get(gp)))
     return lines
 
 
@@ -162,11 +164,10 @@ def detailm(mp: M, curg: dict[int, int], locked: dict[int, int], idle: set[int])
     )
 
 
-def detailg(gp: G) -> str:
+def detailg(gp: G, lm: M | None) -> str:
     s = load(gp.status_) & ~Gscan
     reason = WAITREASONS[gp.waitreason] if s == Gwaiting or s == Gparking else ""
-    mp = gp.m
+    mp = mof(gp)
     m = mp.id if mp is not None else "nil"
-    mp = gp.lockedm
-    lockedm = mp.id if mp is not None else "nil"
+    lockedm = lm.id if lm is not None else "nil"
     return f"  G{gp.goid}: status={s}({reason}) m={m} lockedm={lockedm}"

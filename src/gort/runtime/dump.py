@@ -83,7 +83,7 @@ def record(gp: G, frames: dict[int, Any], now: int) -> GoroutineInfo:
         wait_reason=gp.wait_reason,
         waited=waited(gp, now) / 1e9,
         created_by=summary(by[0], by[1], by[2]) if by is not None else None,
-        locked=gp.lockedm is not None,
+        locked=gp.locked != 0,
         cancelled=load(gp.cancelreq) != 0,
         system=gp.issystem != 0,
         stack=traceback.StackSummary.from_list(stack),

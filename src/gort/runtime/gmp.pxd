@@ -1,9 +1,9 @@
 cimport cython
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t
 
 from cpython.object cimport PyObject
 
-from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, bindfn, callsite_of, cas, load, lock,
+from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, atomic8, bindfn, callsite_of, cas, load, lock,
                                 mutex, UNCOUNTED, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, store,
                                 uncounted, unlock)
 
@@ -29,7 +29,7 @@ cdef enum:
     Gdead = 6
     Gparking = 7
     Gparkready = 8
-    Gscan = 0x1000
+    Gscan = 0x40
 
     Pidle = 0
     Prunning = 1
@@ -59,37 +59,34 @@ cdef enum:
     CTHROW = 2
 
     NSHARD = 8
+    CLOCKSHIFT = 24
     GOIDBATCH = 16
 
 @cython.final
 cdef class G:
-    cdef atomic status_
+    cdef atomic8 status_
+    cdef atomic8 cancelreq
+    cdef int8_t locked
+    cdef int8_t outcome
     cdef mutex lock
     cdef int32_t calllasti
-    cdef readonly int64_t goid
-    cdef readonly int64_t parentgoid
-    cdef object coro
-    cdef slot ctx
-    cdef M m
-    cdef M lockedm
-    cdef G schedlink
-    cdef link alllink
-    cdef Awaitable waiting
-    cdef Awaitable joinq
-    cdef int64_t waitsince
-    cdef object result
-    cdef object throwing
-    cdef object scope
-    cdef object group
-    cdef atomic cancelreq
-    cdef slot callcode
-    cdef int16_t lockcount
+    cdef uint32_t waitsince
     cdef int8_t waitreason
-    cdef int8_t outcome
     cdef int8_t cancelled
     cdef int8_t retrieved
     cdef int8_t plain
     cdef int8_t issystem
+    cdef readonly int64_t goid
+    cdef readonly int64_t parentgoid
+    cdef object coro
+    cdef slot ctx
+    cdef G schedlink
+    cdef link alllink
+    cdef Awaitable waiting
+    cdef object result
+    cdef object scope
+    cdef object group
+    cdef slot callcode
     cdef object __weakref__
 
 @cython.final
@@ -110,6 +107,7 @@ cdef class M:
     cdef bint spinning
     cdef bint ism0
     cdef int32_t action
+    cdef int32_t lockcount
     cdef readonly object ident
     cdef void renew(self, int64_t id, int64_t gen)
 
@@ -172,6 +170,7 @@ cdef class Sched:
     cdef int64_t maxmcount
     cdef int64_t nmsys
     cdef set allm
+    cdef dict lockedms
     cdef G runqhead
     cdef G runqtail
     cdef atomic runqsize
@@ -199,6 +198,7 @@ cdef class Sched:
     cdef tuple shards
     cdef M m0
     cdef G maing
+    cdef slot throwing
     cdef object mstart
     cdef object join
     cdef object cancel
@@ -242,9 +242,9 @@ cdef inline bint gfinal(PyObject* o) noexcept:
     return (<G>o).outcome == 2
 
 cdef inline bint gclean(PyObject* o) noexcept:
-    return (load((<G>o).status_) == Gdead and (<G>o).coro is None and (<G>o).m is None
-            and (<G>o).waiting is None and (<G>o).joinq is None and (<G>o).schedlink is None
-            and (<G>o).lockedm is None and (<G>o).scope is None)
+    return (load((<G>o).status_) == Gdead and (<G>o).coro is None
+            and (<G>o).waiting is None and (<G>o).schedlink is None
+            and not (<G>o).locked and (<G>o).scope is None)
 
 cdef inline void gresetp(PyObject* o) noexcept:
     greset(<G>o)
@@ -267,3 +267,7 @@ cdef void allgdel(G gp) noexcept
 cdef void setsystem(G gp, bint system)
 @cython.locals(shard=Shard)
 cdef list allgs()
+@cython.locals(mp=M, s=int64_t)
+cdef M mof(G gp)
+@cython.locals(units=int64_t)
+cdef void setclock(int64_t now) noexcept

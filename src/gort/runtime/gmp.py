@@ -12,7 +12,8 @@ compare-and-swap:
     dead      finished
 
 The scan bit freezes a waiting G: whoever set it may look at `waiting`, and
-goready waits for the bit to go (Go's castogscanstatus).
+goready waits for the bit to go (Go's castogscanstatus). Which M runs a G stands
+in that M alone (mof).
 
 A P's status word is its state and the id of the M that holds it, so that an M
 whose P was retaken cannot claim it back from the next holder:
@@ -43,6 +44,7 @@ if not cython.compiled:
         Heap,
         add,
         atomic,
+        atomic8,
         callsite_of,
         cas,
         gctrack,
@@ -74,7 +76,7 @@ if not cython.compiled:
     Gdead = 6
     Gparking = 7
     Gparkready = 8
-    Gscan = 0x1000
+    Gscan = 0x40
 
     Pidle = 0
     Prunning = 1
@@ -104,6 +106,7 @@ if not cython.compiled:
     CTHROW = 2
 
     NSHARD = 8
+    CLOCKSHIFT = 24
     GOIDBATCH = 16
 
 _STATUS = {
@@ -147,53 +150,52 @@ class G:
     """
 
     # waiting: the op that it waits on; while it runs, that of its last gosched, or None.
+    # locked: to a thread; sched.lockedms has its M. waitsince: sched.clock when it
+    # parked. result: the Joins that wait for it, linked by `next`, until it is dead, and
+    # from then on what it returned or raised; lock covers the change, after which who was
+    # readied by it, or saw Gdead under the lock, reads it without.
 
     __slots__ = (
         "status_",
+        "cancelreq",
+        "locked",
+        "outcome",
         "lock",
+        "calllasti",
+        "waitsince",
         "waitreason",
+        "cancelled",
+        "retrieved",
+        "plain",
+        "issystem",
         "goid",
         "parentgoid",
         "coro",
         "ctx",
-        "m",
-        "lockedm",
         "schedlink",
         "alllink",
         "waiting",
-        "joinq",
-        "waitsince",
         "result",
-        "throwing",
         "scope",
         "group",
-        "cancelreq",
-        "cancelled",
         "callcode",
-        "calllasti",
-        "lockcount",
-        "outcome",
-        "retrieved",
-        "plain",
-        "issystem",
         "__weakref__",
     )
 
     if not cython.compiled:
 
         def __init__(self) -> None:
-            self.status_ = atomic()
+            self.status_ = atomic8()
             self.lock = mutex()
-            self.cancelreq = atomic()
+            self.cancelreq = atomic8()
             self.ctx = slot()
             self.callcode = slot()
-            self.coro = self.m = self.lockedm = self.schedlink = None
+            self.coro = self.schedlink = self.waiting = None
             self.alllink = link()
-            self.waiting = self.joinq = None
-            self.result = self.throwing = self.scope = self.group = None
+            self.result = self.scope = self.group = None
             self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
-            self.calllasti = self.lockcount = self.outcome = 0
-            self.retrieved = self.plain = self.issystem = self.cancelled = False
+            self.calllasti = self.outcome = 0
+            self.retrieved = self.plain = self.issystem = self.cancelled = self.locked = False
 
     @property
     def id(self) -> int:
@@ -258,7 +260,7 @@ class M:
     Its own thread alone writes every field but these: nextp, nextg, lockedg and
     schedlink, which belong to whoever took it off the idle list under sched.lock.
     nextg is what the M runs next: found by findrunnable, or handed over with the permit
-    by the G-M scheduler (gm.py).
+    by the G-M scheduler (gm.py). lockcount: how many times lockedg is locked to it.
     """
 
     __slots__ = (
@@ -278,6 +280,7 @@ class M:
         "spinning",
         "ism0",
         "action",
+        "lockcount",
         "ident",
     )
 
@@ -287,7 +290,7 @@ class M:
             self.result = slot()
             self.p = self.nextp = self.nextg = self.curg = self.lockedg = self.schedlink = None
             self.spinning = self.ism0 = False
-            self.action = 0
+            self.action = self.lockcount = 0
             self.ident = None
         self.id = id
         self.gen = gen
@@ -302,7 +305,7 @@ class M:
         self.nextg = self.curg = self.lockedg = None
         self.schedlink = None
         self.spinning = self.ism0 = False
-        self.action = 0
+        self.action = self.lockcount = 0
         self.ident = None
         noteclear(self.park)
         slotclear(self.result)
@@ -419,14 +422,17 @@ class Shard:
 
 class Sched:
     """What all Ms share. `lock` protects the global run queue, the idle lists of
-    Ms and Ps, and the counts beside them; atomics say otherwise. nmsys counts
+    Ms and Ps, lockedms (the M of each goroutine that is locked to its thread), and the
+    counts beside them; atomics say otherwise. nmsys counts
     the threads that are not in mcount: sysmon and the template thread. gm: the G-M
     scheduler runs (gm.py); set before the first M.
 
     signals holds what a signal handler has for main, until somebody takes it there;
     siglisten counts the signals that a channel listens to; asyncexc is the thread that
-    was sent a KeyboardInterrupt for main, or 0. clock is the time to within 10 ms:
-    sysmon sets it, and who wakes it from a deep sleep. gcforce asks the next scheduling
+    was sent a KeyboardInterrupt for main, or 0; throwing is what main's next op is to
+    raise, while CTHROW stands in its cancelreq. clock is the time to within 10 ms, in
+    units of 17 ms from 1 at the start (setclock): sysmon sets it, and who wakes it from
+    a deep sleep. gcforce asks the next scheduling
     round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
     Ms that were woken without work; safegoal is how many sysmon waits for before it
     calls a deadlock. nwakes counts, under `lock`, how often a P was taken off the
@@ -460,6 +466,7 @@ class Sched:
         "maxmcount",
         "nmsys",
         "allm",
+        "lockedms",
         "runqhead",
         "runqtail",
         "runqsize",
@@ -487,6 +494,7 @@ class Sched:
         "shards",
         "m0",
         "maing",
+        "throwing",
         "mstart",
         "join",
         "cancel",
@@ -522,6 +530,7 @@ class Sched:
             self.stopnote = note()
             self.sysmonnote = note()
             self.exitnote = note()
+            self.throwing = slot()
             for name in (
                 "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize "
                 "gcwaiting gcforce cleanupwake safepoints "
@@ -539,6 +548,7 @@ class Sched:
         self.allp = []
         self.pfree: list[P] = []
         self.allm = set()
+        self.lockedms: dict[G, M] = {}
         self.shards = tuple(Shard() for _ in range(NSHARD))
         for shard in self.shards:
             uncounted(shard)
@@ -653,10 +663,9 @@ def greset(gp: G) -> None:
     slotclear(gp.ctx)
     slotclear(gp.callcode)
     gp.result = None
-    gp.throwing = None
     gp.group = None
     gp.parentgoid = gp.waitsince = gp.waitreason = 0
-    gp.lockcount = gp.calllasti = gp.outcome = 0
+    gp.calllasti = gp.outcome = 0
     gp.retrieved = gp.plain = gp.issystem = gp.cancelled = False
     store(gp.cancelreq, 0)
     store(gp.status_, Gidle)
@@ -720,6 +729,23 @@ def allgs() -> list[G]:
 
 def _goid(gp: G) -> int:
     return gp.goid
+
+
+def mof(gp: G) -> M | None:
+    """The M that runs gp, if one does. It looks through the Ms, whose curg may be dropped
+    meanwhile, without a lock: a dump on the way to a fatal error may hold any."""
+    s = load(gp.status_)
+    if s == Grunning or s == Gparking or s == Gparkready:
+        for mp in list(sched.allm):
+            if mp.curg is gp:
+                return mp
+    return None
+
+
+def setclock(now: int) -> None:
+    """Set sched.clock; it stands still when it has filled 32 bits, after 2.2 years."""
+    units = ((now - sched.starttime) >> CLOCKSHIFT) + 1
+    store(sched.clock, units if units <= 0xFFFFFFFF else 0xFFFFFFFF)
 
 
 keeprecords(G)

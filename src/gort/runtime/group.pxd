@@ -37,6 +37,7 @@ cdef object childgone(Group grp)
 @cython.locals(mp=M, pp=P)
 cdef void wakegroup(Groupwait op)
 
+@cython.no_gc
 cdef class Groupwait(Op):
     cdef Group grp
     cdef int start(self, P pp) noexcept
@@ -48,6 +49,7 @@ cdef Groupwait newwait(Group grp)
 @cython.locals(op=Groupexit)
 cdef Groupexit newexit(Group grp, object exc)
 
+@cython.no_gc
 cdef class Groupexit(Awaitable):
     cdef Group grp
     cdef object exc

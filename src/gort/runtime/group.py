@@ -282,6 +282,8 @@ def wakegroup(op: Groupwait) -> None:
             release(mp, pp)
 
 
+@cython.no_gc
+@cython.cclass
 class Groupwait(Op):
     """Wait for a group's children; then it is closed."""
 
@@ -326,6 +328,8 @@ def newexit(grp: Group, exc: Any) -> Groupexit:
     return op
 
 
+@cython.no_gc
+@cython.cclass
 class Groupexit(Awaitable):
     """The end of the block: wait for the children, then leave the scope."""
 

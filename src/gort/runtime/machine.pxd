@@ -5,7 +5,7 @@ from ..platform.native cimport (add, cas, fence, getm, load, lock, nanotime, not
                                 noteclear, noteinterrupt, notesleep, notewakeup, setm, store, store_rel, swap,
                                 unlock)
 from .gmp cimport (G, M, P, PMSHIFT, PSTATE, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched,
-                   allocm, checkmcount, sched, throw)
+                   allocm, checkmcount, sched, setclock, throw)
 from .runq cimport runqempty
 from .template cimport altered, handm, newm1
 

@@ -44,7 +44,7 @@ if not cython.compiled:
         swap,
         unlock,
     )
-    from .gmp import PSTATE, Pgcstop, Pidle, allocm, checkmcount, sched, throw
+    from .gmp import PSTATE, Pgcstop, Pidle, allocm, checkmcount, sched, setclock, throw
     from .runq import runqempty
     from .template import altered, handm, newm1
 
@@ -114,7 +114,7 @@ def pidleget() -> P | None:
     add(sched.npidle, -1)
     store_rel(sched.nwakes, load(sched.nwakes) + 1)
     if load(sched.sysmonwait) != 0 and swap(sched.sysmonwait, 0) != 0:
-        store(sched.clock, nanotime())  # stood still while sysmon slept
+        setclock(nanotime())  # stood still while sysmon slept
         notewakeup(sched.sysmonnote)
     return pp
 
@@ -425,8 +425,8 @@ def lockedexit(mp: M) -> bool:
 
 def startlockedm(mp: M, gp: G) -> bool:
     """Hand mp's P to the M that gp is locked to, and wait for another; False to end."""
-    lm = gp.lockedm
     lock(sched.lock)
+    lm: M = sched.lockedms[gp]
     sched.nmidlelocked -= 1
     unlock(sched.lock)
     pp = releasep(mp)

@@ -55,15 +55,14 @@ def mainstart(gp: G, m0: M, trace: bool, start: int) -> None:
     rm.plain = gp.plain
     gp.coro = doinit(trace, start)
     gp.plain = False
-    gp.m = m0
-    dolockosthread(gp)
+    dolockosthread(m0, gp)
 
 
 def mainstage(gp: G, mp: M, code: int) -> int:
     """Goroutine 1 came to the end of a stage, as code says: YIELD when gp has another
     one to run, else the code of its end."""
     if rm.stage == SINIT:
-        dounlockosthread(gp)
+        dounlockosthread(mp)
         main = rm.coro
         rm.coro = None
         if code == RETURN:

@@ -40,6 +40,7 @@ cdef class Mutex(Locker):
     cdef void drop(self, P pp)
     cdef bint relock(self, Semop op, bint park)
 
+@cython.no_gc
 cdef class Lockop(Semop):
     cdef Mutex m
     cdef void reset(self) noexcept

@@ -201,6 +201,8 @@ class Mutex(Locker):
         return False
 
 
+@cython.no_gc
+@cython.cclass
 class Lockop(Semop):
     """Mutex.lock."""
 

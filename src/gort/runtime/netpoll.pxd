@@ -1,8 +1,8 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, events, evfd, evmask,
-                                evseq, load, lock, mutex, nanotime, sockref, store, store_rel, unlock)
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, events, evfd, evmask, getm,
+                                evseq, load, lock, mutex, nanotime, sockref, store, unlock)
 from .gmp cimport G, Grunning, M, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .park cimport Op, opready, win
 
@@ -36,6 +36,7 @@ cdef class Polldesc:
     cdef Iowait rq
     cdef Iowait wq
 
+@cython.no_gc
 cdef class Iowait(Op):
     cdef int fd
     cdef int mode
@@ -81,6 +82,7 @@ cdef Iowait wake(Polldesc pd, int mask, Iowait list_)
 cdef Iowait wakequeue(Iowait op, Iowait list_, object error)
 @cython.locals(next=Iowait, n=int64_t)
 cdef int64_t readylist(Iowait op, P pp)
+@cython.locals(mp=M)
 cdef void unpark(Iowait op) noexcept
 @cython.locals(op=Iowait)
 cdef Iowait newiowait(object fd, int mode)

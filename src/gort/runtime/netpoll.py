@@ -31,7 +31,7 @@ from typing import Any
 
 import cython
 
-from .gmp import P
+from .gmp import M, P
 from .park import Op
 
 if not cython.compiled:
@@ -46,6 +46,7 @@ if not cython.compiled:
         evfd,
         evmask,
         evseq,
+        getm,
         install_slots,
         load,
         lock,
@@ -54,7 +55,6 @@ if not cython.compiled:
         poolops,
         sockref,
         store,
-        store_rel,
         unlock,
     )
     from .gmp import OPNEW, WPENDING, WREADY, Grunning, sched
@@ -128,6 +128,8 @@ class Netpoll:
 np = Netpoll()
 
 
+@cython.no_gc
+@cython.cclass
 class Iowait(Op):
     """wait_readable (mode 1) or wait_writable (mode 2)."""
 
@@ -137,7 +139,6 @@ class Iowait(Op):
     __slots__ = ("fd", "mode", "next", "error", "ref", "stamp")
 
     def reset(self) -> None:
-        store_rel(self.won, WPENDING)
         self.state = OPNEW
         if self.g is not None:
             self.g = None
@@ -413,10 +414,10 @@ def readylist(op: Iowait | None, pp: P | None) -> int:
 def unpark(op: Iowait) -> None:
     """Take gopark back, for an op that nobody can have found."""
     if op.tw is None:
-        gp = op.g
-        gp.waiting = None
-        gp.m.action = 0
-        store(gp.status_, Grunning)
+        mp: M = getm()
+        mp.curg.waiting = None
+        mp.action = 0
+        store(mp.curg.status_, Grunning)
 
 
 def fileno(fd: Any) -> int:

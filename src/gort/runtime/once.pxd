@@ -27,6 +27,7 @@ cdef class Once:
     @cython.locals(op=Semop)
     cdef void end(self, object value)
 
+@cython.no_gc
 cdef class Oncewait(Semop):
     cdef Once once
     @cython.locals(o=Once)

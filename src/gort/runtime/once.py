@@ -83,6 +83,8 @@ class Once:
         readychain(op)
 
 
+@cython.no_gc
+@cython.cclass
 class Oncewait(Semop):
     """The wait for another's call."""
 

@@ -4,9 +4,9 @@ from ..platform.native cimport getm, load, lock, unlock
 from .gmp cimport G, M, Sched, checkmcount, sched
 from .template cimport starttemplatethread
 
-@cython.locals(mp=M, gp=G)
-cdef G lockable(str what)
 @cython.locals(mp=M)
-cdef void dolockosthread(G gp)
-@cython.locals(mp=M)
-cdef void dounlockosthread(G gp)
+cdef M lockable(str what)
+cdef void dolockosthread(M mp, G gp)
+cdef void dounlockosthread(M mp)
+@cython.locals(gp=G)
+cdef void droplockedg(M mp)

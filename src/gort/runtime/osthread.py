@@ -25,11 +25,11 @@ def lock_os_thread() -> None:
     affinity, namespaces) does not spread to the runtime's new threads. Raises
     RuntimeError outside a goroutine.
     """
-    gp = lockable("lock_os_thread")
-    if gp.lockcount == _NESTED:
+    mp = lockable("lock_os_thread")
+    if mp.lockcount == _NESTED:
         raise RuntimeError("lock_os_thread: nesting overflow")
     starttemplatethread()
-    dolockosthread(gp)
+    dolockosthread(mp, mp.curg)
 
 
 def unlock_os_thread() -> None:
@@ -38,30 +38,43 @@ def unlock_os_thread() -> None:
     dounlockosthread(lockable("unlock_os_thread"))
 
 
-def lockable(what: str) -> G:
+def lockable(what: str) -> M:
+    """The M of the calling goroutine."""
     mp: M = getm()
-    gp = mp.curg if mp is not None else None
-    if gp is None:
+    if mp is None or mp.curg is None:
         raise RuntimeError(f"{what}: not in a goroutine")
-    return gp
+    return mp
 
 
-def dolockosthread(gp: G) -> None:
+def dolockosthread(mp: M, gp: G) -> None:
     """Without a template thread: the runtime's own lock, around the init tasks."""
-    mp: M = gp.m
-    gp.lockcount += 1
-    gp.lockedm = mp
-    mp.lockedg = gp
-
-
-def dounlockosthread(gp: G) -> None:
-    if gp.lockcount == 0:
+    mp.lockcount += 1
+    if mp.lockcount > 1:
         return
-    gp.lockcount -= 1
-    if gp.lockcount == 0:
-        mp: M = gp.m
-        gp.lockedm = None
-        mp.lockedg = None
+    mp.lockedg = gp
+    lock(sched.lock)
+    sched.lockedms[gp] = mp
+    unlock(sched.lock)
+    gp.locked = True
+
+
+def dounlockosthread(mp: M) -> None:
+    if mp.lockcount == 0:
+        return
+    mp.lockcount -= 1
+    if mp.lockcount == 0:
+        droplockedg(mp)
+
+
+def droplockedg(mp: M) -> None:
+    """The goroutine that mp runs is locked to it no more."""
+    gp = mp.lockedg
+    gp.locked = False
+    mp.lockcount = 0
+    mp.lockedg = None
+    lock(sched.lock)
+    sched.lockedms.pop(gp, None)
+    unlock(sched.lock)
 
 
 def set_max_threads(n: int) -> int:

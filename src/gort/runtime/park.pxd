@@ -2,7 +2,7 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
-                                nanotime, note, noteclear, notesleep, notewakeup, raiseasync, store, swap, store_rel,
+                                nanotime, note, noteclear, notesleep, notewakeup, raiseasync, slotswap, store, swap, store_rel,
                                 unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
@@ -18,6 +18,13 @@ cdef extern from "call.h":
     ctypedef object (*makefn "gort_makefn")()
     object gort_fastmake(object slow, const char* name, makefn make)
 
+cdef extern from "native.h":
+    void gort_checkop(Op op) noexcept
+
+cdef inline void checkop() noexcept:
+    """The pool's link stands in the word of `won`: else it does not compile."""
+    gort_checkop(<Op>None)
+
 cdef inline object fastgosched(object slow):
     return gort_fastmake(slow, b"gosched", newgosched)
 
@@ -28,6 +35,7 @@ cdef class Threadwaiter:
     cdef void idle(self)
     cdef void wake(self)
 
+@cython.no_gc
 cdef class Op(Awaitable):
     cdef atomic won
     cdef G g
@@ -75,7 +83,7 @@ cdef void interrupt(G gp)
 @cython.locals(op=Op)
 cdef bint winwait(G gp)
 cdef object cancelexc(G gp)
-cdef void throwinto(G gp, object exc)
+cdef void throwmain(G gp, object exc)
 cdef void dropasync()
 
 @cython.locals(mp=M, op=Gosched)
@@ -83,6 +91,7 @@ cdef object newgosched()
 @cython.locals(op=Gosched)
 cdef Gosched freshgosched()
 
+@cython.no_gc
 cdef class Gosched(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept

@@ -51,6 +51,7 @@ if not cython.compiled:
         poolget,
         poolops,
         raiseasync,
+        slotswap,
         store,
         store_rel,
         swap,
@@ -82,6 +83,9 @@ if not cython.compiled:
     )
     from .machine import checkdead, claim, release, stale, wakep
     from .runq import globrunqput, runqput
+
+    def checkop() -> None:
+        pass
 
     def fastgosched(slow: Any) -> Any:
         return slow
@@ -138,6 +142,8 @@ class Threadwaiter:
         notewakeup(self.n)
 
 
+@cython.no_gc
+@cython.cclass
 class Op(Awaitable):
     """Something that a goroutine awaits once. Nothing happens until then.
 
@@ -253,8 +259,7 @@ class Op(Awaitable):
         return RAISE
 
     def reset(self) -> None:
-        """As a new one, when it goes to its module's pool."""
-        store_rel(self.won, WPENDING)
+        """As a new one, when it goes to its module's pool, which has `won` be pending."""
         self.state = OPNEW
         if self.g is not None:
             self.g = None
@@ -410,11 +415,10 @@ def winwait(gp: G) -> bool:
 
 
 def cancelexc(gp: G) -> BaseException:
-    """What a cancelled goroutine's op raises: Cancelled, or the exception thrown into it."""
+    """What a cancelled goroutine's op raises: Cancelled, or the exception thrown into main."""
     if load(gp.cancelreq) & CTHROW != 0:
         lock(gp.lock)
-        exc = gp.throwing
-        gp.throwing = None
+        exc = slotswap(sched.throwing, None) if gp is sched.maing else None
         store(gp.cancelreq, load(gp.cancelreq) & ~CTHROW)
         unlock(gp.lock)
         dropasync()
@@ -430,17 +434,18 @@ def dropasync() -> None:
         raiseasync(swap(sched.asyncexc, 0), None)
 
 
-def throwinto(gp: G, exc: BaseException) -> None:
-    """Raise exc out of gp's current or next op, through every shield."""
+def throwmain(gp: G, exc: BaseException) -> None:
+    """Raise exc out of the current or next op of gp, which is main, through every shield."""
     lock(gp.lock)
-    old = gp.throwing
-    gp.throwing = exc
+    old = slotswap(sched.throwing, exc)
     store(gp.cancelreq, load(gp.cancelreq) | CTHROW)
     unlock(gp.lock)
     del old  # not under the lock
     interrupt(gp)
 
 
+@cython.no_gc
+@cython.cclass
 class Gosched(Op):
     """gort.gosched."""
 
@@ -500,5 +505,6 @@ def gosched() -> Gosched:
 
 gosched = fastgosched(gosched)
 
+checkop()
 install_slots(Gosched)
 poolops(Gosched)

@@ -7,13 +7,14 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, ad
                                 store, store_rel, swap, unlock)
 from .cleanup cimport wakecleanup
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, WPENDING, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    freem, gctrack, newg, sched, throw)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
                        pidlegetspinning, pidleput, releasep, release, stale, startlockedm,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport Iowait, netpoll, readylist
+from .osthread cimport droplockedg
 from .park cimport Op, dropasync, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
 from .timers cimport checktimers
@@ -40,7 +41,7 @@ cdef enum:
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
 
-@cython.locals(gp=G, lm=M)
+@cython.locals(gp=G)
 cdef void schedule(M mp)
 @cython.locals(pp=P)
 cdef bint findrunnable(M mp)
@@ -72,6 +73,7 @@ cdef void wakejoiners(M mp, Join op)
 cdef int64_t nextgoid(P pp) noexcept
 cdef object foreignawait(M mp)
 
+@cython.no_gc
 cdef class Join(Op):
     cdef G target
     cdef Join next

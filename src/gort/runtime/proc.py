@@ -64,7 +64,6 @@ if not cython.compiled:
         CREQ,
         GOIDBATCH,
         OPNEW,
-        WPENDING,
         Gdead,
         Grunnable,
         Grunning,
@@ -95,6 +94,7 @@ if not cython.compiled:
         wakep,
     )
     from .netpoll import netpoll, readylist
+    from .osthread import droplockedg
     from .park import dropasync, opready, parkdone, ready, win
 
     STEALTRIES = 4
@@ -151,7 +151,7 @@ def schedule(mp: M) -> None:
                 return
             if mp.spinning:
                 resetspinning(mp)
-            if mp.nextg.lockedm is not None and mp.nextg.lockedm is not mp:
+            if mp.nextg.locked:  # to another M: this one has no locked goroutine
                 gp = mp.nextg
                 mp.nextg = None
                 if not startlockedm(mp, gp):
@@ -437,7 +437,6 @@ def execute(mp: M) -> bool:
     returns with the P claimed, or with mp.p None when the P was lost.
     """
     gp = mp.curg
-    gp.m = mp
     while True:
         # mp.p is another one than before, where the op that parked lost its P.
         store_rel(gp.status_, Grunning)
@@ -463,12 +462,10 @@ def execute(mp: M) -> bool:
             return goexit0(mp, code)
         if mp.action != APARK:
             return goschedimpl(mp, gp, mp.action)
-        gp.m = None
         mp.curg = None
         if parkdone(gp):
             return True
         # Readied while its frames were live: on with it, in the same slice.
-        gp.m = mp
         mp.curg = gp
 
 
@@ -478,7 +475,6 @@ def goschedimpl(mp: M, gp: G, action: int) -> bool:
     One that yielded goes to the tail of its P's ring where the global queue is empty
     (Go's goyield): that is behind just as many, without the lock that all Ps share.
     """
-    gp.m = None
     mp.curg = None
     store_rel(gp.status_, Grunnable)
     if action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
@@ -552,14 +548,12 @@ def goexit0(mp: M, code: int) -> bool:
     scope = gp.scope
     publish(mp, gp, value, code)
     value = None
-    gp.m = None
     if scope is not None:
         sched.orphaned(scope)
         scope = None
-    locked = gp.lockedm is not None
+    locked = gp.locked != 0
     if locked:
-        gp.lockedm = None
-        mp.lockedg = None
+        droplockedg(mp)
     if gp is sched.maing:
         sched.mainexit(gp)
     allgdel(gp)
@@ -586,15 +580,12 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     if gp.waiting is not None:
         gp.waiting = None
     lock(gp.lock)
+    joinq = gp.result
     gp.scope = None
     gp.result = value
     gp.outcome = code
     gctrack(gp, value)
-    if gp.throwing is not None:
-        gctrack(gp, gp)
     store(gp.status_, Gdead)
-    joinq = gp.joinq
-    gp.joinq = None
     coro = gp.coro  # under the lock: a dump takes it from another thread
     gp.coro = None
     unlock(gp.lock)
@@ -615,6 +606,8 @@ def wakejoiners(mp: M, op: Join) -> None:
         release(mp, pp)
 
 
+@cython.no_gc
+@cython.cclass
 class Join(Op):
     """await g."""
 
@@ -627,8 +620,8 @@ class Join(Op):
             unlock(gp.lock)
             return self.finish()
         self.gopark(7)
-        self.next = gp.joinq
-        gp.joinq = self
+        self.next = gp.result
+        gp.result = self
         unlock(gp.lock)
         return YIELD
 
@@ -641,9 +634,12 @@ class Join(Op):
     def unqueue(self) -> None:
         gp = self.target
         lock(gp.lock)
-        at = gp.joinq
+        if load(gp.status_) == Gdead:
+            unlock(gp.lock)  # who goes along the queue now takes it apart (wakejoiners)
+            return
+        at = gp.result
         if at is self:
-            gp.joinq = self.next
+            gp.result = self.next
         else:
             while at is not None:
                 if at.next is self:
@@ -654,7 +650,6 @@ class Join(Op):
         unlock(gp.lock)
 
     def reset(self) -> None:
-        store(self.won, WPENDING)
         self.state = OPNEW
         if self.g is not None:
             self.g = None

@@ -55,9 +55,9 @@ cdef class RLocker(Locker):
     @cython.locals(rw=RWMutex)
     cdef bint relock(self, Semop op, bint park)
 
+@cython.no_gc
 cdef class Rwop(Semop):
     cdef RWMutex rw
-    cdef bint reader
     cdef void reset(self) noexcept
     @cython.locals(rw=RWMutex, s=int64_t)
     cdef int start(self, P pp) noexcept

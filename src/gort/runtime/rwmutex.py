@@ -284,10 +284,12 @@ class RLocker(Locker):
         return False
 
 
+@cython.no_gc
+@cython.cclass
 class Rwop(Semop):
     """RWMutex.lock and rlock."""
 
-    __slots__ = ("rw", "reader")
+    __slots__ = ("rw",)
 
     def reset(self) -> None:
         Semop.reset(self)

@@ -58,10 +58,12 @@ cpdef void orphaned(Scope sc)
 @cython.locals(child=G)
 cdef void cancelmembers(Scope sc)
 
+@cython.no_gc
 cdef class Enterscope(Awaitable):
     cdef Scope sc
     cdef int step(self) noexcept
 
+@cython.no_gc
 cdef class Leavescope(Awaitable):
     cdef Scope sc
     cdef object exc

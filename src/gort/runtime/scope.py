@@ -354,6 +354,8 @@ def delay(seconds: Any, what: str) -> float:
     return value
 
 
+@cython.no_gc
+@cython.cclass
 class Enterscope(Awaitable):
     """`__aenter__` of a scope; gives the scope."""
 
@@ -365,6 +367,8 @@ class Enterscope(Awaitable):
         return RETURN if exc is None else RAISE
 
 
+@cython.no_gc
+@cython.cclass
 class Leavescope(Awaitable):
     """`__aexit__` of a scope."""
 

@@ -18,6 +18,7 @@ cdef extern from "cases.h":
 cdef inline object fastselect(object slow):
     return gort_fastselect(slow, Chanop, newselect, addcase)
 
+@cython.no_gc
 cdef class Select(Op):
     cdef Chanop first
     cdef int32_t n

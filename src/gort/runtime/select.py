@@ -37,6 +37,8 @@ if not cython.compiled:
         return slow
 
 
+@cython.no_gc
+@cython.cclass
 class Select(Op):
     """gort.select(...). Await it: (index, value).
 

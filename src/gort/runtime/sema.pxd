@@ -1,18 +1,22 @@
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport int8_t, int64_t
 
 from ..platform.native cimport (install_slots, RETURN, Awaitable, atomic, cas, getm, load, lock, mutex, nanotime,
                                 store, uncounted, unlock)
 from .gmp cimport G, P, WPENDING, WREADY
 from .park cimport Op, opready
 
+@cython.no_gc
 cdef class Semop(Op):
     cdef Semop next
     cdef Semop prev
     cdef Waitq q
     cdef int64_t ticket
-    cdef bint requeued
-    cdef bint granted
+    cdef int8_t requeued
+    cdef int8_t granted
+    cdef int8_t reader
+    cdef int8_t cancelled
+    cdef int8_t onthread
     cdef void reset(self) noexcept
     cdef bint wins(self)
 
@@ -40,6 +44,7 @@ cdef class Locker:
     cdef void drop(self, P pp)
     cdef bint relock(self, Semop op, bint park)
 
+@cython.no_gc
 cdef class Passed(Awaitable):
     pass
 

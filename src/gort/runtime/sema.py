@@ -21,14 +21,27 @@ if not cython.compiled:
     from .park import opready
 
 
+@cython.no_gc
+@cython.cclass
 class Semop(Op):
     """An op that waits in a Waitq; its fields are protected by the queue's owner.
 
     ticket: a weight, or since when it waits. requeued: won already, by a Cond,
-    and on its way back to a locker. granted: it was given what it waits for.
+    and on its way back to a locker. granted: it was given what it waits for. reader is
+    an Rwop's, cancelled and onthread are a Condwait's: in here they take no room.
     """
 
-    __slots__ = ("next", "prev", "q", "ticket", "requeued", "granted")
+    __slots__ = (
+        "next",
+        "prev",
+        "q",
+        "ticket",
+        "requeued",
+        "granted",
+        "reader",
+        "cancelled",
+        "onthread",
+    )
 
     def __init__(self) -> None:
         if not cython.compiled:
@@ -38,6 +51,7 @@ class Semop(Op):
             self.q: Waitq | None = None
             self.ticket = 0
             self.requeued = self.granted = False
+            self.reader = self.cancelled = self.onthread = False
 
     def reset(self) -> None:
         Op.reset(self)
@@ -174,6 +188,8 @@ class Locker:
         return True
 
 
+@cython.no_gc
+@cython.cclass
 class Passed(Awaitable):
     """What an `async with` block's end awaits: done already, for a cancelled
     goroutine too."""

@@ -32,6 +32,7 @@ cdef class Semaphore:
     @cython.locals(op=Semop, first=Semop, last=Semop)
     cdef Semop admit(self, int64_t s)
 
+@cython.no_gc
 cdef class Acquire(Semop):
     cdef Semaphore s
     cdef void reset(self) noexcept

@@ -162,6 +162,8 @@ class Semaphore:
         return first
 
 
+@cython.no_gc
+@cython.cclass
 class Acquire(Semop):
     """Semaphore.acquire; ticket is the number of units."""
 

@@ -1,10 +1,10 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport add, getm, load, lock, noteinterrupt, raiseasync, store, unlock
-from .gmp cimport CTHROW, G, M, Sched, sched
+from ..platform.native cimport add, getm, load, lock, noteinterrupt, raiseasync, slotswap, store, unlock
+from .gmp cimport CTHROW, G, M, Sched, mof, sched
 from .machine cimport checkdead, netpollbreak
-from .park cimport dropasync, throwinto
+from .park cimport dropasync, throwmain
 
 cpdef void interrupted(object exc)
 @cython.locals(gp=G)

@@ -35,10 +35,10 @@ from .gmp import G, M
 from .park import wakewaiters
 
 if not cython.compiled:
-    from ..platform import getm, load, lock, noteinterrupt, raiseasync, store, unlock
-    from .gmp import CTHROW, sched
+    from ..platform import getm, load, lock, noteinterrupt, raiseasync, slotswap, store, unlock
+    from .gmp import CTHROW, mof, sched
     from .machine import checkdead, netpollbreak
-    from .park import dropasync, throwinto
+    from .park import dropasync, throwmain
 
 _STOP = 255
 _ABANDON = 254
@@ -336,7 +336,7 @@ def interruptmain(exc: BaseException) -> None:
     """Raise exc out of main's current or next op."""
     gp = sched.maing
     if gp is not None:
-        throwinto(gp, exc)
+        throwmain(gp, exc)
 
 
 def pressmain() -> None:
@@ -346,14 +346,14 @@ def pressmain() -> None:
     A thread that leaves main's code takes what is pending there back (dropasync).
     """
     gp = sched.maing
-    mp: M = gp.m if gp is not None else None
+    mp = mof(gp) if gp is not None else None
     if mp is None or not pending(gp) or gp.status != "running" or mp.ident == sig.main:
         return
     if not cython.compiled and not inuser(sys._current_frames().get(mp.ident)):
         return
     store(sched.asyncexc, mp.ident)
     raiseasync(mp.ident, Pressed)
-    if not pending(gp) or gp.m is not mp:
+    if not pending(gp) or mp.curg is not gp:
         dropasync()
 
 
@@ -367,8 +367,7 @@ def taken() -> None:
     gp = sched.maing
     if gp is not None:
         lock(gp.lock)
-        old = gp.throwing
-        gp.throwing = None
+        old = slotswap(sched.throwing, None)
         store(gp.cancelreq, load(gp.cancelreq) & ~CTHROW)
         unlock(gp.lock)
         del old  # not under the lock

@@ -27,6 +27,7 @@ cdef bint exitsyscall(M mp)
 @cython.locals(pp=P)
 cdef void entersyscallblock(M mp)
 
+@cython.no_gc
 cdef class Syscall(Op):
     cdef object fn
     cdef tuple args
@@ -36,10 +37,12 @@ cdef class Syscall(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
+@cython.no_gc
 cdef class Enterblock(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
+@cython.no_gc
 cdef class Exitblock(Op):
     @cython.locals(mp=M)
     cdef int step(self) noexcept

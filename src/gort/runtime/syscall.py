@@ -73,6 +73,8 @@ def entersyscallblock(mp: M) -> None:
         handoffp(pp)
 
 
+@cython.no_gc
+@cython.cclass
 class Syscall(Op):
     """gort.syscall."""
 
@@ -165,6 +167,8 @@ def syscall(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Syscall:
 syscall = fastsyscall(syscall)
 
 
+@cython.no_gc
+@cython.cclass
 class Enterblock(Op):
     __slots__ = ()
 
@@ -178,6 +182,8 @@ class Enterblock(Op):
         return RETURN
 
 
+@cython.no_gc
+@cython.cclass
 class Exitblock(Op):
     __slots__ = ()
 

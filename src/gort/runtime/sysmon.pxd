@@ -6,7 +6,7 @@ from ..platform.native cimport (atomic, add, cas, getident, load, lock, nanotime
 from .cleanup cimport wakecleanup
 from .gcwork cimport gclook
 from .blocktrace cimport blocktrace
-from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched)
+from .gmp cimport (G, Gwaiting, M, P, PSTATE, Pidle, Prunning, Psyscall, Puser, Sched, sched, setclock)
 from .machine cimport handoffp, netpollbreak, nudge, startm, wakep
 from .netpoll cimport netpoll, readylist
 from .proc cimport checktimersnop

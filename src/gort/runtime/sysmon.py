@@ -38,7 +38,7 @@ if not cython.compiled:
     from .blocktrace import blocktrace
     from .cleanup import wakecleanup
     from .gcwork import gclook
-    from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched
+    from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched, setclock
     from .machine import handoffp, netpollbreak, nudge, startm, wakep
     from .netpoll import netpoll, readylist
     from .proc import checktimersnop, closedropped, dropped
@@ -88,7 +88,7 @@ def sysmon() -> None:
         watchps(list(sched.allp), delay)
         last = now
         now = nanotime()
-        store(sched.clock, now)
+        setclock(now)
         if not cython.compiled and dropped:
             closedropped()
         if now >= slow.next:

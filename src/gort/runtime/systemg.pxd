@@ -14,6 +14,7 @@ cdef class Sysg:
     cdef int32_t reason
     cdef object body
 
+@cython.no_gc
 cdef class Sleepop(Op):
     cdef Sysg w
     @cython.locals(w=Sysg)

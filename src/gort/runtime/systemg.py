@@ -49,6 +49,8 @@ class Sysg:
         self.reason = reason
 
 
+@cython.no_gc
+@cython.cclass
 class Sleepop(Op):
     """A system goroutine's sleep."""
 

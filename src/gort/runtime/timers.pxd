@@ -17,6 +17,7 @@ cdef class Timer:
     cdef P pp
     cdef object __weakref__
 
+@cython.no_gc
 cdef class Sleep(Op):
     cdef int64_t when
     cdef P pp

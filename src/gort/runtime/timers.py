@@ -57,6 +57,8 @@ class Timer:
         self.period = period
 
 
+@cython.no_gc
+@cython.cclass
 class Sleep(Op):
     """gort.sleep: parks until `when`."""
 

@@ -2,8 +2,8 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ..platform.native cimport callsite_of, getm, load, lock, nanotime, unlock
-from .gmp cimport (G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, Gwaiting, M, P, PSTATE,
-                   Psyscall, Sched, allgs, sched)
+from .gmp cimport (CLOCKSHIFT, G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, Gwaiting, M, P, PSTATE,
+                   Psyscall, Sched, allgs, mof, sched)
 
 @cython.locals(mp=M, pp=P)
 cpdef str describe(G gp)
@@ -13,7 +13,7 @@ cpdef str dumpgs(int64_t first, int64_t now, int64_t level)
 cpdef str dumpall(int64_t first)
 @cython.locals(mp=M, s=int64_t)
 cdef list stackof(G gp, dict frames, bint runtime)
-@cython.locals(s=int64_t, ns=int64_t)
+@cython.locals(s=int64_t, ns=int64_t, since=int64_t)
 cdef int64_t waited(G gp, int64_t now)
 @cython.locals(minutes=int64_t)
 cdef str header(G gp, int64_t now)

@@ -13,6 +13,7 @@ from .gmp import G, M
 if not cython.compiled:
     from ..platform import callsite_of, getm, load, lock, nanotime, unlock
     from .gmp import (
+        CLOCKSHIFT,
         PSTATE,
         Gdead,
         Gparking,
@@ -23,6 +24,7 @@ if not cython.compiled:
         Gwaiting,
         Psyscall,
         allgs,
+        mof,
         sched,
     )
 
@@ -41,7 +43,7 @@ def describe(gp: G) -> str:
     gave its P up."""
     s = load(gp.status_) & ~Gscan
     if s == Grunning:
-        mp: M = gp.m
+        mp = mof(gp)
         if mp is not None:
             pp = mp.p
             if pp is None or load(pp.status) & PSTATE == Psyscall:
@@ -101,7 +103,7 @@ def stackof(gp: G, frames: dict[int, Any], runtime: bool) -> list[Frame]:
     unlock(gp.lock)
     s = load(gp.status_) & ~Gscan
     if s == Grunning:
-        mp: M = gp.m
+        mp = mof(gp)
         if mp is not None and mp.ident in frames:
             upto = None if runtime else getattr(coro, "cr_frame", None)
             found = threadframes(frames[mp.ident], upto, runtime)
@@ -122,11 +124,12 @@ def userpart(found: list[Frame], call: Any) -> list[Frame]:
 
 
 def waited(gp: G, now: int) -> int:
-    """For how many ns gp has been waiting, to within 10 ms; 0 when it is not."""
+    """For how many ns gp has been waiting, to within 30 ms; 0 when it is not."""
     s = load(gp.status_) & ~Gscan
-    if (s != Gwaiting and s != Gparking) or gp.waitsince == 0:
+    since = gp.waitsince
+    if (s != Gwaiting and s != Gparking) or since == 0:
         return 0
-    ns = now - gp.waitsince
+    ns = now - sched.starttime - ((since - 1) << CLOCKSHIFT)
     return ns if ns > 0 else 0
 
 
@@ -135,7 +138,7 @@ def header(gp: G, now: int) -> str:
     minutes = waited(gp, now) // 60_000_000_000
     if minutes >= 1:
         status += f", {minutes} minutes"
-    if gp.lockedm is not None:
+    if gp.locked:
         status += ", locked to thread"
     return f"goroutine {gp.goid} [{status}]:\n"
 

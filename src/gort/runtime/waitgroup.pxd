@@ -21,6 +21,7 @@ cdef class WaitGroup:
     @cython.locals(s=int64_t)
     cdef int park(self, Waitop op)
 
+@cython.no_gc
 cdef class Waitop(Semop):
     cdef WaitGroup wg
     cdef int start(self, P pp) noexcept

@@ -139,6 +139,8 @@ class WaitGroup:
         return YIELD
 
 
+@cython.no_gc
+@cython.cclass
 class Waitop(Semop):
     """WaitGroup.wait."""
 

@@ -5,7 +5,7 @@ from ..platform.native cimport (cas, getm, load, lock, nanotime, noteclear, note
                                 slotswap, store, swap, unlock, usleep)
 from .gm cimport matchall
 from .gmp cimport (G, M, P, PSTATE, Pdead, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched, allocp, sched,
-                   throw)
+                   setclock, throw)
 from .machine cimport acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
 from .runq cimport globrunqput, runqempty, runqget
 from .timers cimport movetimers

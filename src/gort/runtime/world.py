@@ -32,7 +32,7 @@ if not cython.compiled:
         usleep,
     )
     from .gm import matchall
-    from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, allocp, sched
+    from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, allocp, sched, setclock
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
     from .runq import globrunqput, runqempty, runqget
     from .timers import movetimers
@@ -137,7 +137,7 @@ def idlep(pp: P) -> None:
 
 
 def wakesysmon() -> None:
-    store(sched.clock, nanotime())
+    setclock(nanotime())
     notewakeup(sched.sysmonnote)
 
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 
 _NAMES = {0: "idle", 1: "runnable", 2: "running", 4: "waiting", 6: "dead", 7: "parking"}
-_NAMES |= {8: "parkready", 0x1004: "scanned"}
+_NAMES |= {8: "parkready", 0x44: "scanned"}
 _LEGAL = {
     0: {1, 6},
     1: {2, 6},
     2: {7, 1, 6, 2},
     7: {4, 8, 2},
     8: {1, 2},
-    4: {1, 0x1004},
-    0x1004: {4, 1},
+    4: {1, 0x44},
+    0x44: {4, 1},
     6: set(),
 }
 _PSTATES = {0: "idle", 1: "running", 2: "syscall", 3: "gcstop", 4: "dead", 5: "user"}
