@@ -319,11 +319,11 @@ def test_cancel_parked_receiver_loses_nothing(procs: int) -> None:
             for v in range(3):
                 await ch.send(v)
             await until_waiting(second)
-            assert sorted(out) == [0, 1, 2]
             second.cancel()
-            for g in (first, second):
+            for g in (first, second):  # first may have won one before its cancel
                 with pytest.raises(gort.Cancelled):
                     await g
+            assert sorted(out) == [0, 1, 2]
 
     gort.run(main, procs=procs)
 
