@@ -19,7 +19,7 @@ HOT = {f"gort.runtime.{name}" for name in "chan machine mutex park proc select s
 INLINE = [
     f"--param={name}={value}"
     for name, value in {
-        "max-inline-insns-auto": 300,
+        "max-inline-insns-auto": 400,
         "inline-min-speedup": 1,
         "inline-unit-growth": 400,
         "large-function-growth": 1000,
