@@ -35,43 +35,58 @@ gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
     return gort_builtin(&def, slow, "(fn, /, *args, **kwargs)");
 }
 
-/* ---- (): METH_FASTCALL, whose calls the interpreter specialises, as it does not
+/* ---- gosched(): METH_FASTCALL, whose calls the interpreter specialises, as it does not
  * those of METH_NOARGS ------------------------------------------------------------ */
 typedef PyObject *(*gort_makefn)(void);
 static gort_makefn gort_made;
+static struct {
+    size_t curg, waiting, state; /* of an M, a G, an op */
+} gort_at;
+#define GORT_AT(type, o, field) (*(type *)((char *)(o) + gort_at.field))
 
-static PyObject *
-gort_noargs(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+/* Whether nobody but the field it lies in holds o, and this thread made it. */
+static inline int
+gort_alone(PyObject *o)
 {
-    return gort_likely(nargs == 0) ? gort_made() : PyObject_Vectorcall(self, args, nargs, NULL);
+#ifdef Py_GIL_DISABLED
+    return _Py_IsOwnedByCurrentThread(o) && o->ob_ref_local == 1 && o->ob_ref_shared == 0;
+#else
+    return Py_REFCNT(o) == 1;
+#endif
+}
+
+/* The op of the goroutine's last yield once more, if that is done. */
+static PyObject *
+gort_gosched(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 0)
+        return PyObject_Vectorcall(self, args, nargs, NULL);
+    PyObject *gp = gort_curm ? GORT_AT(PyObject *, gort_curm, curg) : Py_None;
+    if (gp != Py_None) {
+        PyObject *op = GORT_AT(PyObject *, gp, waiting);
+        if (gort_likely(Py_TYPE(op) == gort_pooltype && gort_alone(op))) {
+            GORT_AT(int32_t, op, state) = 0; /* new */
+            return Py_NewRef(op);
+        }
+    }
+    return gort_made();
 }
 
 static PyObject *__attribute__((unused))
-gort_fastmake(PyObject *slow, const char *name, gort_makefn make)
+gort_fastgosched_(PyObject *slow, gort_makefn make, size_t curg, size_t waiting, size_t state)
 {
-    static PyMethodDef def = {NULL, (PyCFunction)(void (*)(void))gort_noargs, METH_FASTCALL, NULL};
-    def.ml_name = name;
+    static PyMethodDef def = {"gosched", (PyCFunction)(void (*)(void))gort_gosched, METH_FASTCALL,
+                              NULL};
     gort_made = make;
+    gort_at.curg = curg;
+    gort_at.waiting = waiting;
+    gort_at.state = state;
     return gort_builtin(&def, slow, "()");
 }
-
-/* ---- the op that a goroutine awaited last ---------------------------------------- */
-/* o, if it is one of the module's pooled type and nobody but the field it lies in holds it;
- * or None. Only its own M looks, and makes it anew: so it is its maker's thread's. */
-static inline PyObject *
-gort_reusable(PyObject *o)
-{
-    if (Py_TYPE(o) != gort_pooltype)
-        return Py_NewRef(Py_None);
-#ifdef Py_GIL_DISABLED
-    if (!_Py_IsOwnedByCurrentThread(o) || o->ob_ref_local != 1 || o->ob_ref_shared != 0)
-        return Py_NewRef(Py_None);
-#else
-    if (Py_REFCNT(o) != 1)
-        return Py_NewRef(Py_None);
-#endif
-    return Py_NewRef(o);
-}
-#define gort_lastyield(mp) gort_reusable((PyObject *)(mp)->curg->waiting)
+/* mp, gp and op give their types. */
+#define gort_fastgosched(slow, make, mp, gp, op) \
+    gort_fastgosched_((slow), (make), offsetof(__typeof__(*(mp)), curg), \
+                      offsetof(__typeof__(*(gp)), waiting), \
+                      offsetof(__typeof__(*(op)), __pyx_base.state))
 
 #endif

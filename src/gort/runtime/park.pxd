@@ -14,9 +14,8 @@ from .runq cimport globrunqput, runqput
 cdef extern from "call.h":
     M curm "gort_getm_"()
     Gosched poolget "gort_poolget"()
-    Gosched lastyield "gort_lastyield"(M mp)
     ctypedef object (*makefn "gort_makefn")()
-    object gort_fastmake(object slow, const char* name, makefn make)
+    object gort_fastgosched(object slow, makefn make, M mp, G gp, Gosched op)
 
 cdef extern from "native.h":
     void gort_checkop(Op op) noexcept
@@ -26,7 +25,7 @@ cdef inline void checkop() noexcept:
     gort_checkop(<Op>None)
 
 cdef inline object fastgosched(object slow):
-    return gort_fastmake(slow, b"gosched", newgosched)
+    return gort_fastgosched(slow, newgosched, None, None, None)
 
 cdef class Threadwaiter:
     cdef note n
@@ -88,13 +87,12 @@ cdef void dropasync()
 
 @cython.locals(mp=M, op=Gosched)
 cdef object newgosched()
-@cython.locals(op=Gosched)
-cdef Gosched freshgosched()
 
 @cython.no_gc
 cdef class Gosched(Op):
-    @cython.locals(mp=M)
     cdef int step(self) noexcept
+    @cython.locals(mp=M)
+    cdef int firststep(self) noexcept
     @cython.locals(mp=M)
     cdef int start(self, P pp) noexcept
     @cython.final

@@ -90,11 +90,6 @@ if not cython.compiled:
     def fastgosched(slow: Any) -> Any:
         return slow
 
-    def lastyield(mp: M) -> Gosched | None:
-        """The op of its goroutine's last yield, if nobody else has it (call.h)."""
-        return None
-
-
 class Cancelled(BaseException):
     """Raised in a cancelled goroutine by every op that it awaits.
 
@@ -452,10 +447,13 @@ class Gosched(Op):
     __slots__ = ()
 
     def step(self) -> int:
-        mp: M = curm()
         if self.state == OPYIELDED:
             self.state = OPDONE
             return RETURN
+        return self.firststep()
+
+    def firststep(self) -> int:
+        mp: M = curm()
         if mp is None or mp.curg is None or self.state != OPNEW or load(mp.curg.cancelreq) != 0:
             return Op.step(self)
         if claim(mp) is None:
@@ -475,25 +473,16 @@ class Gosched(Op):
 
 
 def newgosched() -> Gosched:
-    """A goroutine that yields again does it with the same op, left in gp.waiting, which
-    its own M alone looks at while it runs."""
-    mp: M = curm()
-    if mp is None or mp.curg is None:
-        return freshgosched()
-    op = lastyield(mp)
-    if op is None:
-        op = freshgosched()
-        mp.curg.waiting = op
-    op.state = OPNEW
-    return op
-
-
-def freshgosched() -> Gosched:
+    """The op of a yield. A goroutine's next ones are the same (call.h): it lies in
+    gp.waiting, which its own M alone looks at while it runs."""
     op = poolget()
     if op is None:
         op = Gosched.__new__(Gosched)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
+    mp: M = curm()
+    if mp is not None and mp.curg is not None:
+        mp.curg.waiting = op
     return op
 
 

@@ -107,7 +107,7 @@ cdef void endidle(G gp, object exc)
 cdef void publish(M mp, G gp, object value, int code) noexcept
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
-@cython.locals(gp=G)
+cdef void goyield(M mp, G gp) noexcept
 cdef bint goschedimpl(M mp, G gp, int action)
 cdef bint startcoro(G gp, M mp)
 cdef object mp_result(M mp)

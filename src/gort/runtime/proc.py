@@ -460,6 +460,9 @@ def execute(mp: M) -> bool:
                     continue
             gp = None
             return goexit0(mp, code)
+        if mp.action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
+            goyield(mp, gp)
+            return True
         if mp.action != APARK:
             return goschedimpl(mp, gp, mp.action)
         mp.curg = None
@@ -469,17 +472,18 @@ def execute(mp: M) -> bool:
         mp.curg = gp
 
 
-def goschedimpl(mp: M, gp: G, action: int) -> bool:
-    """A goroutine that yielded, was preempted, or whose P was lost: on the global queue.
-
-    One that yielded goes to the tail of its P's ring where the global queue is empty
-    (Go's goyield): that is behind just as many, without the lock that all Ps share.
-    """
+def goyield(mp: M, gp: G) -> None:
+    """A goroutine that yielded while the global queue is empty: at the tail of its P's ring.
+    That is behind just as many, without the lock that all Ps share."""
     mp.curg = None
     store_rel(gp.status_, Grunnable)
-    if action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
-        runqput(mp.p, gp, False)
-        return True
+    runqput(mp.p, gp, False)
+
+
+def goschedimpl(mp: M, gp: G, action: int) -> bool:
+    """A goroutine that yielded, was preempted, or whose P was lost: on the global queue."""
+    mp.curg = None
+    store_rel(gp.status_, Grunnable)
     if action == ALOSTP:
         mp.p = None
         if gp is sched.maing:
