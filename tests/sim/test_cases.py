@@ -26,6 +26,7 @@ FOUND = [
     ("chaos", 14278),
     ("chaos", 19047),
     ("cleanups_run_once", 6),
+    ("cancelled_while_armed", 2006),
 ]
 
 
