@@ -228,19 +228,19 @@ class Chan:
         """Append sg to the queue of its kind; the lock is held."""
         sg.queued = QIN
         if sg.kind == KSEND:
-            last = self.sendlast
-            self.sendlast = sg
-            if last is None:
+            if self.sendfirst is None:
                 self.sendfirst = sg
-                return
+            else:
+                sg.prev = self.sendlast
+                self.sendlast.next = sg
+            self.sendlast = sg
         else:
-            last = self.recvlast
-            self.recvlast = sg
-            if last is None:
+            if self.recvfirst is None:
                 self.recvfirst = sg
-                return
-        last.next = sg
-        sg.prev = last
+            else:
+                sg.prev = self.recvlast
+                self.recvlast.next = sg
+            self.recvlast = sg
 
     def dequeue(self, sg: Chanop) -> None:
         """Take sg out of its queue, if it stands there; the lock is held."""
@@ -270,12 +270,12 @@ class Chan:
             sg = self.recvfirst
             if sg is None:
                 return None
-            next = sg.next
-            self.recvfirst = next
-            if next is None:
+            if sg.next is None:
+                self.recvfirst = None
                 self.recvlast = None
             else:
-                next.prev = None
+                self.recvfirst = sg.next
+                self.recvfirst.prev = None
                 sg.next = None
             sg.queued = QOUT
             if winsudog(sg):
@@ -287,12 +287,12 @@ class Chan:
             sg = self.sendfirst
             if sg is None:
                 return None
-            next = sg.next
-            self.sendfirst = next
-            if next is None:
+            if sg.next is None:
+                self.sendfirst = None
                 self.sendlast = None
             else:
-                next.prev = None
+                self.sendfirst = sg.next
+                self.sendfirst.prev = None
                 sg.next = None
             sg.queued = QOUT
             if winsudog(sg):
