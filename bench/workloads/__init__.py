@@ -35,6 +35,7 @@ WORKLOADS: dict[str, Workload] = {
         programs.FIB_1,
         programs.FIB_2,
         blocking.SYSCALL,
+        blocking.SYSCALL_OVER,
         memory.MEMORY,
         memory.MILLION,
         lateness.HOG,
