@@ -90,6 +90,7 @@ if not cython.compiled:
     def fastgosched(slow: Any) -> Any:
         return slow
 
+
 class Cancelled(BaseException):
     """Raised in a cancelled goroutine by every op that it awaits.
 
