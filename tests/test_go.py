@@ -819,3 +819,111 @@ def test_outside() -> None:
         gort.go(forever)
     with pytest.raises(RuntimeError):
         gort.gosched().__await__().__next__()
+
+
+# ---- gosched: a goroutine's yields share an op
+
+
+def test_a_yield_that_was_kept_is_used_once(procs: int) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            op = gort.gosched()
+            await op
+            with pytest.raises(RuntimeError, match="used already"):
+                await op
+            await gort.gosched()
+            with pytest.raises(RuntimeError, match="used already"):
+                await op
+
+    gort.run(main, procs=procs)
+
+
+def test_yields_made_before_one_is_awaited(procs: int) -> None:
+    async def main() -> None:
+        for _ in range(3):
+            ops = [gort.gosched() for _ in range(5)]
+            assert len(set(map(id, ops))) == 5
+            for op in reversed(ops):
+                await op
+            gort.gosched()  # dropped
+            await gort.gosched()
+
+    gort.run(main, procs=procs)
+
+
+def test_yield_awaited_by_another_goroutine(procs: int) -> None:
+    async def other(ops: gort.Chan[Any], done: gort.Chan[None]) -> int:
+        n = 0
+        async for op in ops:
+            await op
+            del op
+            n += 1
+            await done.send(None)
+        return n
+
+    async def main() -> int:
+        ops: gort.Chan[Any] = gort.chan()
+        done: gort.Chan[None] = gort.chan()
+        g = gort.go(other, ops, done)
+        for _ in range(50):
+            await ops.send(gort.gosched())
+            await gort.gosched()
+            await gort.gosched()
+            await done.recv()
+            await gort.gosched()
+        ops.close()
+        n: int = await g
+        return n
+
+    assert gort.run(main, procs=procs) == 50
+
+
+def test_yields_go_on_after_a_cancel(procs: int) -> None:
+    async def child(log: list[str]) -> None:
+        try:
+            while True:
+                await gort.gosched()
+        except gort.Cancelled:
+            with pytest.raises(gort.Cancelled):
+                await gort.gosched()
+            async with gort.shield(10):
+                for _ in range(3):
+                    await gort.gosched()
+                log.append("shielded")
+            raise
+
+    async def main() -> list[str]:
+        log: list[str] = []
+        g = gort.go(child, log)
+        await gort.gosched()
+        g.cancel()
+        with pytest.raises(gort.Cancelled):
+            await g
+        await gort.gosched()
+        return log
+
+    assert gort.run(main, procs=procs) == ["shielded"]
+
+
+def test_yields_between_waits(procs: int) -> None:
+    """What a goroutine waits on takes the place of the op of its yields."""
+
+    async def child(ch: gort.Chan[int]) -> int:
+        total = 0
+        async for v in ch:
+            await gort.gosched()
+            total += v
+            await gort.gosched()
+        return total
+
+    async def main() -> int:
+        ch: gort.Chan[int] = gort.chan()
+        g = gort.go(child, ch)
+        for i in range(100):
+            await gort.gosched()
+            await ch.send(i)
+        ch.close()
+        total: int = await g
+        return total
+
+    assert gort.run(main, procs=procs) == 4950

@@ -44,12 +44,14 @@ static struct {
 } gort_at;
 #define GORT_AT(type, o, field) (*(type *)((char *)(o) + gort_at.field))
 
-/* Whether nobody but the field it lies in holds o, and this thread made it. */
+/* Whether nobody but the field it lies in holds o, and this thread made it. Acquire: another
+ * thread that awaited it has written to it before it let go. */
 static inline int
 gort_alone(PyObject *o)
 {
 #ifdef Py_GIL_DISABLED
-    return _Py_IsOwnedByCurrentThread(o) && o->ob_ref_local == 1 && o->ob_ref_shared == 0;
+    return _Py_IsOwnedByCurrentThread(o) && o->ob_ref_local == 1 &&
+           __atomic_load_n(&o->ob_ref_shared, __ATOMIC_ACQUIRE) == 0;
 #else
     return Py_REFCNT(o) == 1;
 #endif

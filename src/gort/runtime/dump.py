@@ -33,7 +33,7 @@ _dying = threading.Lock()
 class GoroutineInfo:
     """One goroutine, as `gort.goroutines()` found it.
 
-    waited: the seconds since it began to wait, to within 10 ms; 0.0 when it does
+    waited: the seconds since it began to wait, to within 30 ms; 0.0 when it does
     not. created_by: the line with the `go`, None for main. locked: whether it is
     locked to its thread. stack: oldest frame first, as in module traceback.
     """
