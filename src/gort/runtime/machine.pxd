@@ -13,9 +13,8 @@ from .template cimport altered, handm, newm1
 cdef P reclaim(M mp)
 
 cdef inline P claim(M mp):
-    cdef P pp = mp.p
-    if pp is not None and cas(pp.status, mp.userword, mp.runword):
-        return pp
+    if mp.p is not None and cas(mp.p.status, mp.userword, mp.runword):
+        return mp.p
     return reclaim(mp)
 
 cdef inline void release(M mp, P pp) noexcept:

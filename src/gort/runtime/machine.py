@@ -58,9 +58,8 @@ if not cython.compiled:  # the .pxd has them inline
 
     def claim(mp: M) -> P | None:
         """Enter the runtime from user code: this M's P, claimed; None when it has none."""
-        pp = mp.p
-        if pp is not None and cas(pp.status, mp.userword, mp.runword):
-            return pp
+        if mp.p is not None and cas(mp.p.status, mp.userword, mp.runword):
+            return mp.p
         return reclaim(mp)
 
     def release(mp: M, pp: P) -> None:
