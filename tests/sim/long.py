@@ -74,7 +74,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="only this one, with its schedule")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument(
+        "--case", nargs="+", choices=list(CASES), default=list(CASES), metavar="NAME"
+    )
     args = parser.parse_args()
     if args.seed is not None:
         return show(CASES[args.case[0]], args.seed)

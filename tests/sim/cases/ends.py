@@ -33,6 +33,36 @@ async def joins() -> None:
 
 
 @case(procs=(2, 3))
+async def cancelled_joiners_leave_the_others() -> None:
+    """One is cancelled while those whom it stands between are woken."""
+    end = gort.chan()
+
+    async def target() -> int:
+        await end.recv_ok()
+        return 42
+
+    async def join() -> Any:
+        return await g
+
+    async def cancel() -> None:
+        gs[1].cancel()
+        gs[2].cancel()
+
+    g = gort.go(target)
+    gs = [gort.go(join) for _ in range(4)]
+    while any(x.status != "waiting" for x in gs):
+        await gort.gosched()
+    x = gort.go(cancel)
+    end.close()
+    await x
+    for i, x in enumerate(gs):
+        try:
+            assert await x == 42
+        except gort.Cancelled:
+            assert i in (1, 2)
+
+
+@case(procs=(2, 3))
 async def cancelled_receivers_lose_nothing() -> None:
     """What was sent was received by somebody, or is still in the channel."""
     c = gort.chan(1)
