@@ -577,7 +577,7 @@ MUTATIONS = {
     "joinerlinks": Mutation(
         "a joiner that was cancelled clears its link, which who wakes them goes along (found here)",
         "proc.Join.unqueue",
-        "            unlock(gp.lock)  # who goes along the queue now takes it apart (wakejoiners)\n",
+        "            unlock(gp.lock)  # wakejoiners goes along the queue now\n",
         "            self.next = None\n            unlock(gp.lock)\n",
         ("cancelled_joiners_leave_the_others",),
     ),

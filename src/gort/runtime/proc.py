@@ -639,7 +639,7 @@ class Join(Op):
         gp = self.target
         lock(gp.lock)
         if load(gp.status_) == Gdead:
-            unlock(gp.lock)  # who goes along the queue now takes it apart (wakejoiners)
+            unlock(gp.lock)  # wakejoiners goes along the queue now
             return
         at = gp.result
         if at is self:
