@@ -34,6 +34,7 @@ WORKLOADS: dict[str, Workload] = {
         programs.RING,
         programs.FIB_1,
         programs.FIB_2,
+        programs.FIB_THREADS,
         blocking.SYSCALL,
         blocking.SYSCALL_OVER,
         memory.MEMORY,

@@ -6,6 +6,8 @@ ring: 10,000 goroutines in a ring, an unbuffered channel between each two, and a
 goes round; per hop. The ring is built, and the token was round once, before the clock starts.
 fib: fib(22) with a goroutine for every call, which starts two more and waits for both of
 their results: 57,312 goroutines. fib-2: the same on 2 procs, and its speed-up over 1.
+fib-threads: what two plain threads gain where each drives recursive coroutines of one
+function by hand; no goroutines, and so a limit for fib-2.
 Of what is in these programs still waiting at the end, the system disposes.
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import threading
 from time import perf_counter_ns
 from typing import Any
 
@@ -74,6 +77,40 @@ FIB_2 = Workload(
     in_go=True,
     free_threaded=True,
 )
+
+
+def measure_threads(run: Run, main: Main, scale: Scale) -> Metrics:
+    pairs = [(run(main, 1), run(main, 2)) for _ in range(2 * PAIRS)]
+    return {"fib-threads": statistics.median(one / two for one, two in pairs)}
+
+
+FIB_THREADS = Workload(
+    "fib-threads",
+    (Row("fib-threads", "recursive coroutines, 1 to 2 threads", "times"),),
+    measure_threads,
+    free_threaded=True,
+)
+
+
+@FIB_THREADS.variant("plain")
+def plain_threads(threads: int) -> int:
+    async def fib(n: int) -> int:
+        return n if n < 2 else await fib(n - 1) + await fib(n - 2)
+
+    def drive(times: int) -> None:
+        for _ in range(times):
+            try:
+                fib(FIB - 4).send(None)
+            except StopIteration:
+                pass
+
+    started = [threading.Thread(target=drive, args=(8 // threads,)) for _ in range(threads)]
+    start = perf_counter_ns()
+    for t in started:
+        t.start()
+    for t in started:
+        t.join()
+    return perf_counter_ns() - start
 
 
 # ---- sieve: its numbers end at the 500th prime, so that everybody counts as far
