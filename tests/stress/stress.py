@@ -41,10 +41,11 @@ HANG = 60
 class Chaos(Traffic):
     """Goroutines that do what a seed says, and all end once `done` is closed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, forks: bool) -> None:
         super().__init__(seed, (0, 0, 1, 3, 64), patience=0.7, delay=0.003)
         self.lock = threading.Lock()
         self.resizes = 8
+        self.mayfork = forks
         self.forks = 2
         self.children: list[int] = []
         self.over = False
@@ -114,6 +115,8 @@ class Chaos(Traffic):
     def fork(self) -> None:
         """A child of this thread: it has no goroutines, and a runtime of its own."""
         leaves = self.rng.random() < 0.3
+        if not self.mayfork:
+            return
         pid = os.fork()
         if pid != 0:
             self.children.append(pid)
@@ -251,11 +254,11 @@ def deadlocks() -> None:
     raise AssertionError("a deadlock went unreported")
 
 
-def one(seed: int) -> None:
+def one(seed: int, forks: bool) -> None:
     """A round: its programs, by a seed."""
     rng = random.Random(seed)
     procs = rng.choice((1, 2, 4))
-    chaos = Chaos(seed)
+    chaos = Chaos(seed, forks)
     try:
         gort.run(chaos.main, procs=procs)
     finally:
@@ -410,12 +413,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, help="only the round of this seed")
     parser.add_argument("--refs", type=int, default=1_000_000, help="operations; 0: none")
+    parser.add_argument("--no-forks", dest="forks", action="store_false")
     parser.add_argument("--memory", type=int, default=16, help="MiB by which they may grow")
     args = parser.parse_args()
     print(platform(), flush=True)
     if args.seed is not None:
         watch(HANG)
-        one(args.seed)
+        one(args.seed, args.forks)
         return 0
     start = time.monotonic()
     first = random.randrange(1 << 30)
@@ -427,7 +431,7 @@ def main() -> int:
         rounds += 1
         watch(HANG)
         try:
-            one(seed)
+            one(seed, args.forks)
             left = leaks(before)
             if left:
                 raise AssertionError(left)
