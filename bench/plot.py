@@ -74,7 +74,7 @@ def draw(entries: Sequence[history.Entry], out: Path) -> None:
     entries = comparable(entries)
     last = entries[-1]
     past = len(entries) > 1
-    figure = pyplot.figure(figsize=(10, 8.5 if past else 5.2), layout="constrained")
+    figure = pyplot.figure(figsize=(10, 9 if past else 5.2), layout="constrained")
     grid = figure.add_gridspec(2 if past else 1, 2, height_ratios=[5, 3.3][: 1 + past])
     for column, system in enumerate(("go", "asyncio")):
         dots(figure.add_subplot(grid[0, column]), last, system, labels=column == 0)
@@ -120,7 +120,7 @@ def development(axes: Any, entries: Sequence[history.Entry], interpreter: str) -
     axes.set_xticks(range(len(entries)), labels, fontsize=7)
     axes.grid(axis="y", which="both", color="#eeeeee", linewidth=0.8)
     axes.set_title(f"over Go, run by run: {interpreter}")
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
 
 
 def main() -> None:
