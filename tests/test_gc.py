@@ -195,8 +195,10 @@ def drops(n: int) -> int:
 def test_bounded_where_nobody_enters_the_runtime(procs: int) -> None:
     """Loops that take all Ps: sysmon takes one away for the collection."""
 
+    # Not for many collections: with a GIL the worker has one thread's share of it to run
+    # finalizers in, and finds more each time (docs/design.md).
     async def hog() -> int:
-        return drops(10)
+        return drops(3)
 
     async def main() -> list[int]:
         gs = [gort.go(hog) for _ in range(procs)]
