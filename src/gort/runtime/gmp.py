@@ -150,7 +150,8 @@ class G:
     """
 
     # waiting: the op that it waits on; while it runs, that of its last gosched, or None.
-    # locked: to a thread; sched.lockedms has its M. waitsince: sched.clock when it
+    # locked: to a thread, written by its M alone while gp runs there; sched.lockedms has
+    # the M. waitsince: sched.clock when it
     # parked. result: the Joins that wait for it, linked by `next`, until it is dead, and
     # from then on what it returned or raised; lock covers the change, after which who was
     # readied by it, or saw Gdead under the lock, reads it without.
@@ -430,10 +431,9 @@ class Sched:
     signals holds what a signal handler has for main, until somebody takes it there;
     siglisten counts the signals that a channel listens to; asyncexc is the thread that
     was sent a KeyboardInterrupt for main, or 0; throwing is what main's next op is to
-    raise, while CTHROW stands in its cancelreq. clock is the time to within 10 ms, in
-    units of 17 ms from 1 at the start (setclock): sysmon sets it, and who wakes it from
-    a deep sleep. gcforce asks the next scheduling
-    round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
+    raise, while CTHROW stands in its cancelreq, both under main's lock. clock is
+    the time to within 10 ms, in units of 17 ms from 1 at the start (setclock): sysmon sets
+    it, and who wakes it from a deep sleep. gcforce asks the next scheduling round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
     Ms that were woken without work; safegoal is how many sysmon waits for before it
     calls a deadlock. nwakes counts, under `lock`, how often a P was taken off the
     idle list; sysmon reads it without. nfailed counts the goroutines, of all runs, that

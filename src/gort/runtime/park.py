@@ -443,7 +443,7 @@ def throwmain(gp: G, exc: BaseException) -> None:
 @cython.no_gc
 @cython.cclass
 class Gosched(Op):
-    """gort.gosched."""
+    """gort.gosched. Its second step is no resume(): it gives None, whoever comes."""
 
     __slots__ = ()
 
@@ -469,7 +469,6 @@ class Gosched(Op):
     def goyield(self, mp: M) -> int:
         mp.action = AYIELD
         self.state = OPYIELDED
-        self.code = RETURN
         return YIELD
 
 
