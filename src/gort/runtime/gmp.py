@@ -429,17 +429,18 @@ class Sched:
     scheduler runs (gm.py); set before the first M.
 
     signals holds what a signal handler has for main, until somebody takes it there;
-    siglisten counts the signals that a channel listens to; asyncexc is the thread that
-    was sent a KeyboardInterrupt for main, or 0; throwing is what main's next op is to
-    raise, while CTHROW stands in its cancelreq, both under main's lock. clock is
-    the time to within 10 ms, in units of 17 ms from 1 at the start (setclock): sysmon sets
-    it, and who wakes it from a deep sleep. gcforce asks the next scheduling round for a collection, cleanupwake for the cleanup goroutine. safepoints counts the
-    Ms that were woken without work; safegoal is how many sysmon waits for before it
-    calls a deadlock. nwakes counts, under `lock`, how often a P was taken off the
-    idle list; sysmon reads it without. nfailed counts the goroutines, of all runs, that
-    failed and whose record lives. mstart, join, cancel,
-    panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked, groupdone,
-    orphaned, pierce, childexit, dying and describe are functions of upper floors, handed in.
+    siglisten counts the signals that a channel listens to; asyncexc is the thread that was
+    sent a KeyboardInterrupt for main, or 0; throwing is what main's next op is to raise,
+    while CTHROW stands in its cancelreq, both under main's lock. clock is the time to
+    within 10 ms, in units of 17 ms from 1 at the start (setclock): sysmon sets it, and who
+    wakes it from a deep sleep. gcforce asks the next scheduling round for a collection,
+    cleanupwake for the cleanup goroutine. safepoints counts the Ms that were woken without
+    work; safegoal is how many sysmon waits for before it calls a deadlock. nwakes counts,
+    under `lock`, how often a P was taken off the idle list; sysmon reads it without.
+    nfailed counts the goroutines, of all runs, that failed and whose record lives. mstart,
+    join, cancel, panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked,
+    groupdone, orphaned, pierce, childexit, dying and describe are functions of upper
+    floors, handed in.
     """
 
     __slots__ = (
