@@ -209,8 +209,8 @@ def test_no_stale_waiters(procs: int) -> None:
                 grp.cancel()
         for ch in (a, b):
             if PURE:
-                assert ch.recvfirst is None and ch.recvlast is None
-                assert ch.sendfirst is None and ch.sendlast is None
+                assert ch.recvq.next is None and ch.recvq.prev is None
+                assert ch.sendq.next is None and ch.sendq.prev is None
             with pytest.raises(gort.WouldBlock):
                 ch.send_nowait("x")
             with pytest.raises(gort.WouldBlock):

@@ -27,7 +27,21 @@
 #define gort_likely(x) __builtin_expect(!!(x), 1)
 
 #ifdef Py_GIL_DISABLED
-/* CPython's own is too long to be inlined everywhere. */
+/* CPython's own is too long to be inlined everywhere. Here the last reference of an object
+ * that no other thread ever held is dropped without _Py_MergeZeroLocalRefcount. */
+static void __attribute__((noinline, unused))
+gort_decref_last(PyObject *op)
+{
+    if (gort_likely(_Py_IsOwnedByCurrentThread(op) && op->ob_ref_local == 1 &&
+                    __atomic_load_n(&op->ob_ref_shared, __ATOMIC_ACQUIRE) == 0)) {
+        op->ob_ref_local = 0;
+        _Py_Dealloc(op);
+    }
+    else {
+        (Py_DECREF)(op);
+    }
+}
+
 static inline __attribute__((always_inline)) void
 gort_decref(PyObject *op)
 {
@@ -37,7 +51,7 @@ gort_decref(PyObject *op)
     if (gort_likely(_Py_IsOwnedByCurrentThread(op) && local > 1))
         __atomic_store_n(&op->ob_ref_local, local - 1, __ATOMIC_RELAXED);
     else
-        (Py_DECREF)(op);
+        gort_decref_last(op);
 }
 #undef Py_DECREF
 #define Py_DECREF(op) gort_decref(_PyObject_CAST(op))
@@ -738,15 +752,24 @@ gort_poolget(void)
     return Py_NewRef(Py_None);
 }
 
+/* A dead object is this thread's again, with one reference. */
+static inline void
+gort_renew(PyObject *o)
+{
+#ifdef Py_GIL_DISABLED
+    o->ob_tid = _Py_ThreadId();
+    o->ob_ref_local = 1;
+    o->ob_ref_shared = 0;
+#else
+    Py_SET_REFCNT(o, 1);
+#endif
+}
+
 static void __attribute__((unused))
 gort_pool_put(PyObject *o)
 {
     if (gort_likely(Py_TYPE(o) == gort_pooltype && gort_npool < GORT_POOLSIZE && gort_curm)) {
-#ifdef Py_GIL_DISABLED
-        _Py_NewReference(o); /* this thread owns it from here on */
-#else
-        Py_SET_REFCNT(o, 1);
-#endif
+        gort_renew(o);
         gort_reset(o); /* may run a user's code, which finds the list without o */
         ((struct gort_awaitable *)o)->link = gort_pool;
         gort_pool = o;
@@ -837,6 +860,15 @@ gort_callsite_(gort_slot *code, int32_t *lasti)
     Py_DECREF(f);
 }
 #define gort_callsite(code, lasti) gort_callsite_(&(code), &(lasti))
+
+/* A local variable's own reference, where it is used for the last time: to return the
+ * variable itself would count one more and drop one. */
+#define gort_moved(v) \
+    __extension__({ \
+        __typeof__(v) v_ = (v); \
+        (v) = NULL; \
+        v_; \
+    })
 
 /* ---- objects whose references are not counted --------------------------------
  * A free-threaded build counts with an atomic operation where another thread than

@@ -243,7 +243,7 @@ def slotclear(s: slot) -> None:
 
 
 class link:
-    """A place in a list whose head is one too; see spawn.h."""
+    """A place in a list whose head is one too; see link.h."""
 
     __slots__ = ("next", "prev", "owner")
 
@@ -257,22 +257,46 @@ def linkadd(head: link, at: link, owner: Any) -> None:
     at.owner = owner
     at.prev = head
     at.next = head.next
-    if at.next is not None:
-        at.next.prev = at
+    (at.next or head).prev = at
     head.next = at
 
 
-def linkdel(at: link, owner: Any) -> None:
+def linkput(head: link, at: link, owner: Any) -> None:
+    at.owner = owner
+    at.next = None
+    at.prev = head.prev or head
+    at.prev.next = at
+    head.prev = at
+
+
+def linkdel(head: link, at: link, owner: Any) -> None:
     if at.prev is None:
         return
     at.prev.next = at.next
     if at.next is not None:
         at.next.prev = at.prev
+    else:
+        head.prev = None if at.prev is head else at.prev
     at.next = at.prev = at.owner = None
 
 
 def linknext(at: link) -> Any:
     return at.next.owner if at.next is not None else None
+
+
+def linktake(head: link) -> Any:
+    owner = linknext(head)
+    if head.next is not None:
+        linkdel(head, head.next, owner)
+    return owner
+
+
+def linkempty(head: link) -> bool:
+    return head.next is None
+
+
+def moved(v: Any) -> Any:
+    return v
 
 
 def iscoroutinefunction(fn: Any) -> bool:

@@ -1,51 +1,9 @@
-/* What starting and ending a goroutine needs in C: the list of all of them, their
- * records, and gort.go itself. Twins of the names are in pure.py. */
+/* What starting and ending a goroutine needs in C: their records, and gort.go itself.
+ * Twins of the names are in pure.py. */
 #ifndef GORT_SPAWN_H
 #define GORT_SPAWN_H
 
 #include "native.h"
-
-/* ---- links: a list that counts one reference for each owner ------------------
- * The head is a link too. All under the list's own lock. */
-typedef struct gort_link {
-    struct gort_link *next, *prev;
-} gort_link;
-
-static ptrdiff_t gort_linkoffset; /* of the link in its owner; one owner type a module */
-
-static inline void
-gort_linkadd_(gort_link *head, gort_link *l, PyObject *owner)
-{
-    gort_linkoffset = (char *)l - (char *)owner;
-    Py_INCREF(owner);
-    l->prev = head;
-    l->next = head->next;
-    if (l->next)
-        l->next->prev = l;
-    head->next = l;
-}
-
-/* The caller holds a reference of its own, so that none dies under the lock. */
-static inline void
-gort_linkdel_(gort_link *l, PyObject *owner)
-{
-    if (!l->prev)
-        return;
-    l->prev->next = l->next;
-    if (l->next)
-        l->next->prev = l->prev;
-    l->next = l->prev = NULL;
-    Py_DECREF(owner);
-}
-
-static inline PyObject *
-gort_linknext_(gort_link *l)
-{
-    return Py_NewRef(l->next ? (PyObject *)((char *)l->next - gort_linkoffset) : Py_None);
-}
-#define gort_linkadd(head, l, owner) gort_linkadd_(&(head), &(l), (PyObject *)(owner))
-#define gort_linkdel(l, owner) gort_linkdel_(&(l), (PyObject *)(owner))
-#define gort_linknext(l) gort_linknext_(&(l))
 
 /* ---- records: Gs ---------------------------------------------------------------
  * A record is not tracked by the collector while its goroutine lives: all live ones
@@ -106,10 +64,8 @@ gort_record_dealloc(PyObject *o)
     PyObject_GC_UnTrack(o);
     if (gort_nrecords < GORT_RECORDS && gort_curm && !GORT_WEAKLIST(o) &&
         gort_recordclean(o)) {
-#ifdef Py_GIL_DISABLED
-        _Py_NewReference(o); /* this thread owns it from here on */
-#else
-        Py_SET_REFCNT(o, 1);
+        gort_renew(o);
+#ifndef Py_GIL_DISABLED
         memset((char *)o - GORT_GCHEAD, 0, GORT_GCHEAD);
 #endif
         gort_recordreset(o); /* may run a user's code, which finds the list without o */

@@ -3,7 +3,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
                                 lock, mutex, unlock)
-from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, sched
+from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, link, sched
 from .machine cimport claim, release
 from .park cimport Op, opready, win
 
@@ -11,6 +11,13 @@ cdef extern from "native.h":
     Chanop poolget "gort_poolget"()
     void bufput "gort_bufput"(Ringbuf b, Py_ssize_t i, object o) noexcept
     object buftake "gort_buftake"(Ringbuf b, Py_ssize_t i)
+    Chanop moved "gort_moved"(Chanop v)
+
+cdef extern from "link.h":
+    void linkput "gort_linkput"(link head, link l, Chanop owner) noexcept
+    void linkdel "gort_linkdel"(link head, link l, Chanop owner) noexcept
+    Chanop linktake "gort_linktake"(link head)
+    bint linkempty "gort_linkempty"(link head) noexcept
 
 cdef enum:
     KSEND = 0
@@ -18,10 +25,6 @@ cdef enum:
     KRECVOK = 2
     KRANGE = 3
     AGAIN = -1
-
-    QNEVER = 0
-    QIN = 1
-    QOUT = 2
 
 @cython.final
 cdef class Ringbuf:
@@ -42,33 +45,32 @@ cdef class Chan:
     cdef bint closed
     cdef int64_t cap
     cdef Ringbuf buf
-    cdef Chanop recvfirst
-    cdef Chanop recvlast
-    cdef Chanop sendfirst
-    cdef Chanop sendlast
+    cdef link recvq
+    cdef link sendq
     cdef int64_t seq
     cdef object timer
     cdef object __weakref__
     cdef void enqueue(self, Chanop sg) noexcept
     cdef void dequeue(self, Chanop sg) noexcept
-    cdef Chanop recvq(self)
-    cdef Chanop sendq(self)
+    @cython.locals(sg=Chanop)
+    cdef Chanop takerecv(self)
+    @cython.locals(sg=Chanop)
+    cdef Chanop takesend(self)
 
 @cython.no_gc
 cdef class Chanop(Op):
     cdef Chan c
-    cdef Chanop next
-    cdef Chanop prev
+    cdef link qlink
     cdef Op sel
     cdef Chanop nextcase
     cdef int8_t kind
-    cdef int8_t queued
+    cdef int8_t waited
     cdef int8_t ok
     cdef int8_t used
     cdef int32_t index
     cdef void reset(self) noexcept
     @cython.final
-    cdef void resetqueued(self) noexcept
+    cdef void resetwaited(self) noexcept
     @cython.final
     cdef int deliver(self) noexcept
     @cython.final

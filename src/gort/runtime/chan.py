@@ -33,8 +33,14 @@ if not cython.compiled:
         cas,
         getm,
         install_slots,
+        link,
+        linkdel,
+        linkempty,
+        linkput,
+        linktake,
         load,
         lock,
+        moved,
         mutex,
         poolget,
         poolops,
@@ -49,10 +55,6 @@ if not cython.compiled:
     KRECVOK = 2
     KRANGE = 3
     AGAIN = -1
-
-    QNEVER = 0
-    QIN = 1
-    QOUT = 2
 
 _MAXCAP = 1 << 31
 
@@ -119,10 +121,8 @@ class Chan:
         "closed",
         "cap",
         "buf",
-        "recvfirst",
-        "recvlast",
-        "sendfirst",
-        "sendlast",
+        "recvq",
+        "sendq",
         "seq",
         "timer",
         "__weakref__",
@@ -132,10 +132,8 @@ class Chan:
         if not cython.compiled:
             self.lock = mutex()
             self.closed = False
-            self.recvfirst: Chanop | None = None
-            self.recvlast: Chanop | None = None
-            self.sendfirst: Chanop | None = None
-            self.sendlast: Chanop | None = None
+            self.recvq = link()
+            self.sendq = link()
             self.timer = None
         try:
             n = operator.index(capacity)
@@ -226,77 +224,32 @@ class Chan:
 
     def enqueue(self, sg: Chanop) -> None:
         """Append sg to the queue of its kind; the lock is held."""
-        sg.queued = QIN
+        sg.waited = True
         if sg.kind == KSEND:
-            if self.sendfirst is None:
-                self.sendfirst = sg
-            else:
-                sg.prev = self.sendlast
-                self.sendlast.next = sg
-            self.sendlast = sg
+            linkput(self.sendq, sg.qlink, sg)
         else:
-            if self.recvfirst is None:
-                self.recvfirst = sg
-            else:
-                sg.prev = self.recvlast
-                self.recvlast.next = sg
-            self.recvlast = sg
+            linkput(self.recvq, sg.qlink, sg)
 
     def dequeue(self, sg: Chanop) -> None:
         """Take sg out of its queue, if it stands there; the lock is held."""
-        if sg.queued != QIN:
-            return
-        sg.queued = QOUT
-        prev = sg.prev
-        next = sg.next
-        if prev is not None:
-            prev.next = next
-        elif sg.kind == KSEND:
-            self.sendfirst = next
+        if sg.kind == KSEND:
+            linkdel(self.sendq, sg.qlink, sg)
         else:
-            self.recvfirst = next
-        if next is not None:
-            next.prev = prev
-        elif sg.kind == KSEND:
-            self.sendlast = prev
-        else:
-            self.recvlast = prev
-        sg.next = None
-        sg.prev = None
+            linkdel(self.recvq, sg.qlink, sg)
 
-    def recvq(self) -> Chanop | None:
+    def takerecv(self) -> Chanop | None:
         """The first receiver in waiting, dequeued and won; the lock is held."""
         while True:
-            sg = self.recvfirst
-            if sg is None:
-                return None
-            if sg.next is None:
-                self.recvfirst = None
-                self.recvlast = None
-            else:
-                self.recvfirst = sg.next
-                self.recvfirst.prev = None
-                sg.next = None
-            sg.queued = QOUT
-            if winsudog(sg):
-                return sg
+            sg = linktake(self.recvq)
+            if sg is None or winsudog(sg):
+                return moved(sg)
 
-    def sendq(self) -> Chanop | None:
+    def takesend(self) -> Chanop | None:
         """The first sender in waiting, dequeued and won; the lock is held."""
         while True:
-            sg = self.sendfirst
-            if sg is None:
-                return None
-            if sg.next is None:
-                self.sendfirst = None
-                self.sendlast = None
-            else:
-                self.sendfirst = sg.next
-                self.sendfirst.prev = None
-                sg.next = None
-            sg.queued = QOUT
-            if winsudog(sg):
-                return sg
+            sg = linktake(self.sendq)
+            if sg is None or winsudog(sg):
+                return moved(sg)
 
 
 @cython.no_gc
@@ -304,17 +257,16 @@ class Chan:
 class Chanop(Op):
     """One operation on a channel, and its sudog. Await it, or give it to select."""
 
-    # queued: whether it stands in a queue, stood in one, or never did; next, prev and ok
-    # with it under the channel's lock while it stands there. used: a select has it.
+    # qlink and ok are under the channel's lock while it stands in a queue. waited: it stood
+    # in one. used: a select has it.
 
     __slots__ = (
         "c",
-        "next",
-        "prev",
+        "qlink",
         "sel",
         "nextcase",
         "kind",
-        "queued",
+        "waited",
         "ok",
         "used",
         "index",
@@ -323,33 +275,28 @@ class Chanop(Op):
     def __init__(self) -> None:
         if not cython.compiled:
             super().__init__()
-            self.c = self.next = self.prev = self.sel = self.nextcase = None
-            self.queued = QNEVER
-            self.ok = self.used = False
+            self.qlink = link()
+            self.c = self.sel = self.nextcase = None
+            self.waited = self.ok = self.used = False
             self.index = 0
 
     def reset(self) -> None:
         self.state = OPNEW
-        if self.queued != QNEVER or self.used:
-            self.resetqueued()
+        if self.waited or self.used:
+            self.resetwaited()
         if self.value is not None:
             self.value = None
         self.c = None
 
-    def resetqueued(self) -> None:
+    def resetwaited(self) -> None:
         """reset() of what an op has that waited, or was a case of a select."""
-        self.queued = QNEVER
-        self.used = False
+        self.waited = self.used = False
         if self.g is not None:
             self.g = None
         if self.sel is not None:
             self.sel = None
         if self.nextcase is not None:
             self.nextcase = None
-        if self.next is not None:
-            self.next = None
-        if self.prev is not None:
-            self.prev = None
 
     def start(self, pp: P) -> int:
         if self.used:
@@ -410,7 +357,7 @@ def newop(c: Chan, kind: int, value: Any) -> Chanop:
     op.c = c
     op.kind = kind
     op.value = value
-    return op
+    return moved(op)
 
 
 def winsudog(sg: Chanop) -> bool:
@@ -447,8 +394,8 @@ def trysend(op: Chanop, pp: P) -> int:
     if op.c.closed:
         op.ok = False
         return RETURN
-    if op.c.recvfirst is not None:
-        sg = op.c.recvq()
+    if not linkempty(op.c.recvq):
+        sg = op.c.takerecv()
         if sg is not None:
             sg.value = op.value
             sg.ok = True
@@ -474,16 +421,16 @@ def tryrecv(op: Chanop, pp: P) -> int:
     op.ok = True
     if op.c.buf is not None and op.c.buf.n > 0:
         op.value = op.c.buf.pop()
-        if op.c.sendfirst is None:
+        if linkempty(op.c.sendq):
             return RETURN
-        sg = op.c.sendq()
+        sg = op.c.takesend()
         if sg is None:
             return RETURN
         op.c.buf.push(sg.value)
     else:
         sg = None
-        if op.c.sendfirst is not None:
-            sg = op.c.sendq()
+        if not linkempty(op.c.sendq):
+            sg = op.c.takesend()
         if sg is None:
             op.ok = False
             return RETURN if op.c.closed else AGAIN
@@ -502,9 +449,9 @@ def closechan(c: Chan, pp: P) -> None:
         raise ChanClosed("close of closed channel")
     c.closed = True
     while True:
-        sg = c.recvq()
+        sg = c.takerecv()
         if sg is None:
-            sg = c.sendq()
+            sg = c.takesend()
         if sg is None:
             break
         sg.ok = False

@@ -7,12 +7,14 @@ from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, atomic8, b
                                 mutex, UNCOUNTED, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, store,
                                 uncounted, unlock)
 
-cdef extern from "spawn.h":
+cdef extern from "link.h":
     ctypedef struct link "gort_link":
         pass
     void linkadd "gort_linkadd"(link head, link l, G owner) noexcept
-    void linkdel "gort_linkdel"(link l, G owner) noexcept
+    void linkdel "gort_linkdel"(link head, link l, G owner) noexcept
     G linknext "gort_linknext"(link l)
+
+cdef extern from "spawn.h":
     G recordget "gort_recordget"()
     void gctrack "gort_gctrack"(G gp, object value) noexcept
 

@@ -416,7 +416,7 @@ class Shard:
             gp = linknext(self.head)
             if gp is None:
                 break
-            linkdel(gp.alllink, gp)
+            linkdel(self.head, gp.alllink, gp)
             gctrack(gp, gp)  # nothing holds it for the runtime any more
         self.n = 0
 
@@ -698,7 +698,7 @@ def allgadd(gp: G) -> None:
 def allgdel(gp: G) -> None:
     shard: Shard = shardof(gp)
     lock(shard.lock)
-    linkdel(gp.alllink, gp)
+    linkdel(shard.head, gp.alllink, gp)
     if not gp.issystem:
         shard.n -= 1
     unlock(shard.lock)

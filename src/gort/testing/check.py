@@ -228,12 +228,12 @@ class Invariants:
         if kind == "Sleep":
             found = id(op) in timers
         elif kind == "Chanop":
-            found = op.queued == 1
+            found = op.qlink.prev is not None
         elif kind == "Join":
             found = op.target.status_.v != 6
         elif kind == "Select":
             sg = op.first
-            while sg is not None and sg.queued == 1:
+            while sg is not None and sg.qlink.prev is not None:
                 sg = sg.nextcase
             found = sg is None
         elif kind == "Iowait":

@@ -1,0 +1,83 @@
+/* Lists of objects, linked through a field of theirs, that count one reference for each.
+ * Twins of the names are in pure.py. */
+#ifndef GORT_LINK_H
+#define GORT_LINK_H
+
+#include "native.h"
+
+/* A head is a link too: the first and the last, NULL both in an empty list. In an owner
+ * that is in no list both are NULL; the first one's prev is the head. All under the list's
+ * own lock. */
+typedef struct gort_link {
+    struct gort_link *next, *prev;
+} gort_link;
+
+static ptrdiff_t gort_linkoffset; /* of the link in its owner; one owner type a module */
+#define gort_linkowner(l) ((PyObject *)((char *)(l)-gort_linkoffset))
+
+/* At the front. */
+static inline void
+gort_linkadd_(gort_link *head, gort_link *l, PyObject *owner)
+{
+    gort_linkoffset = (char *)l - (char *)owner;
+    Py_INCREF(owner);
+    l->prev = head;
+    l->next = head->next;
+    *(l->next ? &l->next->prev : &head->prev) = l;
+    head->next = l;
+}
+
+/* At the end. */
+static inline void
+gort_linkput_(gort_link *head, gort_link *l, PyObject *owner)
+{
+    gort_linkoffset = (char *)l - (char *)owner;
+    Py_INCREF(owner);
+    l->next = NULL;
+    l->prev = head->prev ? head->prev : head;
+    l->prev->next = l;
+    head->prev = l;
+}
+
+/* The caller holds a reference of its own, so that none dies under the lock. */
+static inline void
+gort_linkdel_(gort_link *head, gort_link *l, PyObject *owner)
+{
+    if (!l->prev)
+        return;
+    l->prev->next = l->next;
+    if (l->next)
+        l->next->prev = l->prev;
+    else
+        head->prev = l->prev == head ? NULL : l->prev;
+    l->next = l->prev = NULL;
+    Py_DECREF(owner);
+}
+
+static inline PyObject *
+gort_linknext_(gort_link *l)
+{
+    return Py_NewRef(l->next ? gort_linkowner(l->next) : Py_None);
+}
+
+/* The first one, with the list's reference; None from an empty list. */
+static inline PyObject *
+gort_linktake_(gort_link *head)
+{
+    gort_link *l = head->next;
+    if (!l)
+        return Py_NewRef(Py_None);
+    head->next = l->next;
+    *(l->next ? &l->next->prev : &head->prev) = l->next ? head : NULL;
+    l->next = l->prev = NULL;
+    return gort_linkowner(l);
+}
+#define gort_linkadd(head, l, owner) gort_linkadd_(&(head), &(l), (PyObject *)(owner))
+#define gort_linkput(head, l, owner) gort_linkput_(&(head), &(l), (PyObject *)(owner))
+#define gort_linkdel(head, l, owner) gort_linkdel_(&(head), &(l), (PyObject *)(owner))
+#define gort_linknext(l) gort_linknext_(&(l))
+#define gort_linktake(head) gort_linktake_(&(head))
+/* Of a head: whether anything is in the list. */
+#define gort_linkempty(head) ((head).next == NULL)
+
+#endif
