@@ -326,7 +326,13 @@ MUTATIONS = {
     while True:
 """,
         ("parks_on_another_p", "deadlock_after_work"),
-        (("proc.execute", "        release(mp, mp.p)\n", "        release(mp, pp)\n"),),
+        (
+            (
+                "proc.execute",
+                "        store_rel(mp.p.status, mp.userword)",
+                "        store_rel(pp.status, mp.userword)",
+            ),
+        ),
     ),
     "m0ends": Mutation(
         "a locked goroutine takes the thread that called run along (found here)",

@@ -80,4 +80,35 @@ gort_linktake_(gort_link *head)
 /* Of a head: whether anything is in the list. */
 #define gort_linkempty(head) ((head).next == NULL)
 
+/* ---- queues: linked one way, through a slot; first in, first out ---------------
+ * The link of the last one, and of who is in no queue, is NULL. `last` counts no reference. */
+typedef struct {
+    PyObject *first, *last;
+} gort_queue;
+
+static ptrdiff_t gort_queueoffset; /* of the slot in its owner; one owner type a module */
+#define gort_queuelink(o) (((gort_slot *)((char *)(o) + gort_queueoffset))->v)
+
+static inline void
+gort_queueput_(gort_queue *q, gort_slot *link, PyObject *owner)
+{
+    gort_queueoffset = (char *)link - (char *)owner;
+    *(q->first ? &gort_queuelink(q->last) : &q->first) = Py_NewRef(owner);
+    q->last = owner;
+}
+
+/* The first one, with the queue's reference; None from an empty queue. */
+static inline PyObject *
+gort_queuetake_(gort_queue *q)
+{
+    PyObject *o = q->first;
+    if (!o)
+        return Py_NewRef(Py_None);
+    q->first = gort_queuelink(o);
+    gort_queuelink(o) = NULL;
+    return o;
+}
+#define gort_queueput(q, link, owner) gort_queueput_(&(q), &(link), (PyObject *)(owner))
+#define gort_queuetake(q) gort_queuetake_(&(q))
+
 #endif

@@ -351,6 +351,15 @@ gort_slotswap_(gort_slot *s, PyObject *o)
     return old ? old : Py_NewRef(Py_None);
 }
 #define gort_slotswap(s, o) gort_slotswap_(&(s), (PyObject *)(o))
+/* Out of a slot that one thread alone uses. */
+static inline PyObject *
+gort_slottake_(gort_slot *s)
+{
+    PyObject *o = s->v;
+    s->v = NULL;
+    return o ? o : Py_NewRef(Py_None);
+}
+#define gort_slottake(s) gort_slottake_(&(s))
 /* Into a slot that is empty and that nobody else fills. */
 #define gort_slotput(s, o) \
     __atomic_store_n(&(s).v, Py_NewRef((PyObject *)(o)), __ATOMIC_RELEASE)
@@ -378,6 +387,8 @@ gort_ringcopy_(gort_ring *src, int64_t i, gort_ring *dst, int64_t j)
 }
 #define gort_ringput(r, i, o) gort_ringput_(&(r), (i), (PyObject *)(o))
 #define gort_ringcopy(src, i, dst, j) gort_ringcopy_(&(src), (i), &(dst), (j))
+
+#define gort_tupleat(t, i) Py_NewRef(PyTuple_GET_ITEM((t), (i)))
 
 /* Items of a list that its owner's lock protects: by move, without the list's own lock.
  * None stands where nothing is. */
@@ -448,10 +459,13 @@ gort_context_exit(PyThreadState *ts, gort_slot *ctx, PyObject *saved)
     }
 }
 
+static __thread PyThreadState *gort_ts; /* of an M's thread, in the module that resumes */
+#define gort_keeptstate() ((void)(gort_ts = gort_tstate()))
+
 static inline int
 gort_gogo_(PyObject *coro, gort_slot *ctx, gort_slot *result)
 {
-    PyThreadState *ts = gort_tstate();
+    PyThreadState *ts = gort_ts;
     PyObject *out = NULL;
     PyObject *saved = gort_context_enter(ts, ctx);
     PySendResult r = PyCoro_CheckExact(coro)
@@ -473,17 +487,24 @@ gort_gogo_(PyObject *coro, gort_slot *ctx, gort_slot *result)
     result->v = gort_fetch_exception();
     return GORT_RAISE;
 }
-/* Borrows the coroutine, which its running goroutine holds. */
-#define gort_gogo(gp, result) gort_gogo_((gp)->coro, &(gp)->ctx, &(result))
+/* Borrows the coroutine, which the running goroutine holds, and that from its M. */
+#define gort_gogo(mp) gort_gogo_((mp)->curg->coro, &(mp)->curg->ctx, &(mp)->result)
 
 /* What findrunnable left in mp.nextg is mp.curg now: the reference moves. */
 #define gort_setcurg(mp) \
     do { \
-        PyObject *old_ = (PyObject *)(mp)->curg; \
+        __typeof__((mp)->curg) none_ = (mp)->curg; \
         (mp)->curg = (mp)->nextg; \
-        (mp)->nextg = (void *)Py_NewRef(Py_None); \
-        Py_DECREF(old_); \
+        (mp)->nextg = none_; \
     } while (0)
+
+/* The goroutine that ran, with the M's reference. */
+#define gort_takecurg(mp) \
+    __extension__({ \
+        __typeof__((mp)->curg) gp_ = (mp)->curg; \
+        (mp)->curg = (void *)Py_NewRef(Py_None); \
+        gp_; \
+    })
 
 /* coro.throw(exc), as the goroutine. */
 static int __attribute__((unused))

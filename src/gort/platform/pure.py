@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -295,6 +296,33 @@ def linkempty(head: link) -> bool:
     return head.next is None
 
 
+class queue:
+    """First in, first out; see link.h."""
+
+    __slots__ = ("owners",)
+
+    def __init__(self) -> None:
+        self.owners: deque[Any] = deque()
+
+
+def queueput(q: queue, link: slot, owner: Any) -> None:
+    q.owners.append(owner)
+
+
+def queuetake(q: queue) -> Any:
+    return q.owners.popleft() if q.owners else None
+
+
+def slottake(s: slot) -> Any:
+    o = s.v
+    s.v = None
+    return o
+
+
+def tupleat(t: tuple[Any, ...], i: int) -> Any:
+    return t[i]
+
+
 def moved(v: Any) -> Any:
     return v
 
@@ -378,9 +406,19 @@ def setcurg(mp: Any) -> None:
     mp.nextg = None
 
 
-def gogo(gp: Any, result: slot) -> int:
-    ctx, send = gp.ctx, gp.coro.send
-    del gp  # a traceback of what it raises holds this frame
+def takecurg(mp: Any) -> Any:
+    gp = mp.curg
+    mp.curg = None
+    return gp
+
+
+def keeptstate() -> None:
+    return
+
+
+def gogo(mp: Any) -> int:
+    ctx, send, result = mp.curg.ctx, mp.curg.coro.send, mp.result
+    del mp  # a traceback of what it raises holds this frame
     code = _run(ctx, result, send, None)
     if code == RETURN:
         return YIELD

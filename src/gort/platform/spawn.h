@@ -122,7 +122,7 @@ gort_installrecords(PyObject *type, gort_recordfn final, gort_recordfn clean, go
 static inline void
 gort_gctrack_(PyObject *o, PyObject *value)
 {
-    if (PyObject_IS_GC(value) && !PyObject_GC_IsTracked(o))
+    if (value != Py_None && PyObject_IS_GC(value) && !PyObject_GC_IsTracked(o))
         PyObject_GC_Track(o);
 }
 #define gort_gctrack(o, value) gort_gctrack_((PyObject *)(o), (PyObject *)(value))

@@ -11,6 +11,7 @@ from .main cimport mainstart
 from .netpoll cimport np
 from .park cimport dropasync
 from .proc cimport fastgo, gcount, mstart, newmain, newproc
+from .runq cimport globrunqpop
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff
 from .world cimport procresize

@@ -59,6 +59,7 @@ if not cython.compiled:
     from .netpoll import np
     from .park import dropasync
     from .proc import gcount, mstart, newmain, newproc
+    from .runq import globrunqpop
     from .sysmon import sysmon
     from .template import jointemplate, openhandoff
     from .world import procresize
@@ -143,8 +144,8 @@ def resetall() -> None:
     sched.nmsys = 1
     sched.allm = set()
     sched.lockedms = {}
-    sched.runqhead = None
-    sched.runqtail = None
+    while globrunqpop() is not None:
+        pass
     sched.fatal = None
     sched.maing = None
     slotclear(sched.throwing)

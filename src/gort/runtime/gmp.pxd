@@ -4,7 +4,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t
 from cpython.object cimport PyObject
 
 from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, atomic8, bindfn, callsite_of, cas, load, lock,
-                                mutex, UNCOUNTED, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, store,
+                                mutex, UNCOUNTED, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, slotset, store, store_rel,
                                 uncounted, unlock)
 
 cdef extern from "link.h":
@@ -13,6 +13,12 @@ cdef extern from "link.h":
     void linkadd "gort_linkadd"(link head, link l, G owner) noexcept
     void linkdel "gort_linkdel"(link head, link l, G owner) noexcept
     G linknext "gort_linknext"(link l)
+    ctypedef struct queue "gort_queue":
+        pass
+
+cdef extern from "native.h":
+    Shard tupleat "gort_tupleat"(tuple t, Py_ssize_t i)
+    G moved "gort_moved"(G v)
 
 cdef extern from "spawn.h":
     G recordget "gort_recordget"()
@@ -82,7 +88,7 @@ cdef class G:
     cdef readonly int64_t parentgoid
     cdef object coro
     cdef slot ctx
-    cdef G schedlink
+    cdef slot schedlink
     cdef link alllink
     cdef Awaitable waiting
     cdef object result
@@ -173,8 +179,7 @@ cdef class Sched:
     cdef int64_t nmsys
     cdef set allm
     cdef dict lockedms
-    cdef G runqhead
-    cdef G runqtail
+    cdef queue runq
     cdef atomic runqsize
     cdef atomic gcwaiting
     cdef atomic gcforce
@@ -245,7 +250,7 @@ cdef inline bint gfinal(PyObject* o) noexcept:
 
 cdef inline bint gclean(PyObject* o) noexcept:
     return (load((<G>o).status_) == Gdead and (<G>o).coro is None
-            and (<G>o).waiting is None and (<G>o).schedlink is None
+            and (<G>o).waiting is None and not slotset((<G>o).schedlink)
             and not (<G>o).locked and (<G>o).scope is None)
 
 cdef inline void gresetp(PyObject* o) noexcept:

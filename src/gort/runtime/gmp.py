@@ -55,15 +55,19 @@ if not cython.compiled:
         linknext,
         load,
         lock,
+        moved,
         mutex,
         note,
         noteclear,
+        queue,
         recordget,
         ring,
         ringtake,
         slot,
         slotclear,
         store,
+        store_rel,
+        tupleat,
         uncounted,
         unlock,
     )
@@ -191,7 +195,8 @@ class G:
             self.cancelreq = atomic8()
             self.ctx = slot()
             self.callcode = slot()
-            self.coro = self.schedlink = self.waiting = None
+            self.schedlink = slot()
+            self.coro = self.waiting = None
             self.alllink = link()
             self.result = self.scope = self.group = None
             self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
@@ -468,8 +473,7 @@ class Sched:
         "nmsys",
         "allm",
         "lockedms",
-        "runqhead",
-        "runqtail",
+        "runq",
         "runqsize",
         "gcwaiting",
         "gcforce",
@@ -540,7 +544,8 @@ class Sched:
             ).split():
                 setattr(self, name, atomic())
             self.mfree = None
-            self.pidle = self.midle = self.runqhead = self.runqtail = None
+            self.runq = queue()
+            self.pidle = self.midle = None
             self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
             self.gm = False
             self.nmidle = self.nmidlelocked = self.mcount = self.mnext = 0
@@ -656,7 +661,7 @@ def newg(coro: object, goid: int) -> G:
             gp.__init__()  # type: ignore[misc]
     gp.coro = coro
     gp.goid = goid
-    return gp
+    return moved(gp)
 
 
 def greset(gp: G) -> None:
@@ -668,8 +673,8 @@ def greset(gp: G) -> None:
     gp.parentgoid = gp.waitsince = gp.waitreason = 0
     gp.calllasti = gp.outcome = 0
     gp.retrieved = gp.plain = gp.issystem = gp.cancelled = False
-    store(gp.cancelreq, 0)
-    store(gp.status_, Gidle)
+    store_rel(gp.cancelreq, 0)
+    store_rel(gp.status_, Gidle)
 
 
 def casgstatus(gp: G, old: int, new: int) -> bool:
@@ -682,8 +687,7 @@ def casgstatus(gp: G, old: int, new: int) -> bool:
 def shardof(gp: G) -> Shard:
     """The part of the list that gp is in: another one for each batch of numbers, so
     that Ps that start goroutines at the same time seldom meet."""
-    shard: Shard = sched.shards[(gp.goid - 1) // GOIDBATCH % NSHARD]
-    return shard
+    return tupleat(sched.shards, (gp.goid - 1) // GOIDBATCH & (NSHARD - 1))
 
 
 def allgadd(gp: G) -> None:

@@ -11,6 +11,7 @@ from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
 
 cdef extern from "native.h":
     Lockop poolget "gort_poolget"()
+    Lockop moved "gort_moved"(Lockop v)
     M curm "gort_getm_"()
 
 cdef inline int fastwith() except -1:

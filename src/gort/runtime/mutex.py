@@ -34,6 +34,7 @@ if not cython.compiled:
         curm,
         install_slots,
         load,
+        moved,
         mutex,
         nanotime,
         poolget,
@@ -282,7 +283,7 @@ def newlock(m: Mutex) -> Lockop:
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
     op.m = m
-    return op
+    return moved(op)
 
 
 def leaveblock(m: Mutex) -> Any:

@@ -8,6 +8,7 @@ from .park cimport Op, opready, win
 
 cdef extern from "native.h":
     Iowait poolget "gort_poolget"()
+    Iowait moved "gort_moved"(Iowait v)
 
 cdef enum:
     READ = 1

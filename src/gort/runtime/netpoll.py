@@ -50,6 +50,7 @@ if not cython.compiled:
         install_slots,
         load,
         lock,
+        moved,
         mutex,
         poolget,
         poolops,
@@ -449,7 +450,7 @@ def newiowait(fd: Any, mode: int) -> Iowait:
     op.mode = mode
     if not isinstance(fd, int):
         op.ref = sockref(fd)
-    return op
+    return moved(op)
 
 
 def wait_readable(fd: Any) -> Iowait:

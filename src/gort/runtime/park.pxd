@@ -14,6 +14,7 @@ from .runq cimport globrunqput, runqput
 cdef extern from "call.h":
     M curm "gort_getm_"()
     Gosched poolget "gort_poolget"()
+    Gosched moved "gort_moved"(Gosched v)
     ctypedef object (*makefn "gort_makefn")()
     object gort_fastgosched(object slow, makefn make, M mp, G gp, Gosched op)
 

@@ -46,6 +46,7 @@ if not cython.compiled:
         install_slots,
         load,
         lock,
+        moved,
         note,
         notewakeup,
         poolget,
@@ -483,7 +484,7 @@ def newgosched() -> Gosched:
     mp: M = curm()
     if mp is not None and mp.curg is not None:
         mp.curg.waiting = op
-    return op
+    return moved(op)
 
 
 @cython.binding(False)

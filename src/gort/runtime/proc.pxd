@@ -22,14 +22,19 @@ from .timers cimport checktimers
 cdef extern from "spawn.h":
     M curm "gort_getm_"()
     G takenext "gort_slotswap"(slot s, object o)
-    int gogo "gort_gogo"(G gp, slot result) noexcept
+    int gogo "gort_gogo"(M mp) noexcept
+    void keeptstate "gort_keeptstate"() noexcept
     void setcurg "gort_setcurg"(M mp) noexcept
+    G takecurg "gort_takecurg"(M mp)
     bint iscoroutinefunction "gort_iscorofn"(object fn) noexcept
     ctypedef int (*checkfn "gort_checkfn")() except -1
     ctypedef object (*spawnfn "gort_spawnfn")(object coro)
     ctypedef object (*unaryfunc)(object)
     void awaitby "gort_awaitby"(object cls, unaryfunc fn) noexcept
     Join poolget "gort_poolget"()
+    Join moved "gort_moved"(Join v)
+    G movedg "gort_moved"(G v)
+    object slottake "gort_slottake"(slot s)
     object gort_fastgo(object slow, const char* sig, checkfn check, spawnfn spawn)
 
 cdef inline object fastgo(object slow):
@@ -66,6 +71,8 @@ cdef void becomespinning(M mp) noexcept
 cdef void resetspinning(M mp) noexcept
 @cython.locals(gp=G, code=int)
 cdef int execute(M mp)
+@cython.locals(gp=G)
+cdef int callplain(M mp)
 @cython.locals(pp=P, locked=bint)
 cdef bint goexit0(M mp, int code)
 @cython.locals(op=Join, next=Join, pp=P)

@@ -40,8 +40,10 @@ if not cython.compiled:
         gothrow,
         install_slots,
         iscoroutinefunction,
+        keeptstate,
         load,
         lock,
+        moved,
         nanotime,
         poolget,
         poolops,
@@ -49,9 +51,11 @@ if not cython.compiled:
         setm,
         slotset,
         slotswap,
+        slottake,
         store,
         store_rel,
         swap,
+        takecurg,
         unlock,
     )
     from .cleanup import wakecleanup
@@ -104,6 +108,7 @@ if not cython.compiled:
     from .timers import checktimers
 
     takenext = slotswap
+    movedg = moved
 
 dropped: list[Any] = []
 """Async generators that a collection inside the uncompiled runtime found."""
@@ -116,6 +121,7 @@ class Goexit(BaseException):
 def mstart(mp: M) -> None:
     """A new thread's entry, and m0's: schedule until the runtime goes down."""
     setm(mp)
+    keeptstate()
     mp.ident = getident()
     hooks = sys.get_asyncgen_hooks()
     asyncgen_hooks(None, sched_asyncgen_finalizer)
@@ -436,53 +442,54 @@ def execute(mp: M) -> bool:
     The P is released over user code and claimed by the op that parks. It
     returns with the P claimed, or with mp.p None when the P was lost.
     """
-    gp = mp.curg
     while True:
         # mp.p is another one than before, where the op that parked lost its P.
-        store_rel(gp.status_, Grunning)
+        store_rel(mp.curg.status_, Grunning)
         store_rel(mp.p.schedtick, load(mp.p.schedtick) + 1)
         mp.action = ANONE
-        release(mp, mp.p)
-        if gp.plain:
-            code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
-            if code == RETURN and startcoro(gp, mp):
-                code = gogo(gp, mp.result)
-        else:
-            code = gogo(gp, mp.result)
+        store_rel(mp.p.status, mp.userword)  # release
+        code = callplain(mp) if mp.curg.plain else gogo(mp)
         while code == YIELD and mp.action == ANONE:
-            code = gothrow(gp.coro, foreignawait(mp), gp.ctx, mp.result)
+            code = gothrow(mp.curg.coro, foreignawait(mp), mp.curg.ctx, mp.result)
         if code != YIELD:
-            if gp is sched.maing:
-                code = sched.mainstage(gp, mp, code)
+            if mp.curg is sched.maing:
+                code = sched.mainstage(mp.curg, mp, code)
                 if code == YIELD:
                     if claim(mp) is None:
-                        return goschedimpl(mp, gp, ALOSTP)
+                        return goschedimpl(mp, takecurg(mp), ALOSTP)
                     continue
-            gp = None
             return goexit0(mp, code)
-        if mp.action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
-            goyield(mp, gp)
-            return True
+        gp = takecurg(mp)
         if mp.action != APARK:
+            if mp.action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
+                goyield(mp, gp)
+                return True
             return goschedimpl(mp, gp, mp.action)
-        mp.curg = None
         if parkdone(gp):
             return True
         # Readied while its frames were live: on with it, in the same slice.
         mp.curg = gp
+        gp = None
+
+
+def callplain(mp: M) -> int:
+    """The first step of a goroutine of a plain callable."""
+    gp = mp.curg
+    code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
+    if code == RETURN and startcoro(gp, mp):
+        code = gogo(mp)
+    return code
 
 
 def goyield(mp: M, gp: G) -> None:
     """A goroutine that yielded while the global queue is empty: at the tail of its P's ring.
     That is behind just as many, without the lock that all Ps share."""
-    mp.curg = None
     store_rel(gp.status_, Grunnable)
     runqput(mp.p, gp, False)
 
 
 def goschedimpl(mp: M, gp: G, action: int) -> bool:
     """A goroutine that yielded, was preempted, or whose P was lost: on the global queue."""
-    mp.curg = None
     store_rel(gp.status_, Grunnable)
     if action == ALOSTP:
         mp.p = None
@@ -543,7 +550,7 @@ def goexit0(mp: M, code: int) -> bool:
     here may run a user's code.
     """
     gp = mp.curg
-    value = slotswap(mp.result, None)
+    value = slottake(mp.result)
     if mp.gen != load(sched.gen) and getm() is None:
         sched.childexit(code, value)
     if code == RAISE and isinstance(value, Goexit):
@@ -589,7 +596,7 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     gp.result = value
     gp.outcome = code
     gctrack(gp, value)
-    store(gp.status_, Gdead)
+    store_rel(gp.status_, Gdead)  # the unlock is the barrier between it and later loads
     coro = gp.coro  # under the lock: a dump takes it from another thread
     gp.coro = None
     unlock(gp.lock)
@@ -673,7 +680,7 @@ def join(gp: G) -> Join:
             op.__init__()  # type: ignore[misc]
             op.next = None
     op.target = gp
-    return op
+    return moved(op)
 
 
 def joing(gp: Any) -> Any:
@@ -713,7 +720,7 @@ def newcoro(coro: object) -> G:
     gp = newg(coro, 0)
     setorigin(gp)
     newproc2(gp)
-    return gp
+    return movedg(gp)
 
 
 def newproc2(gp: G) -> None:

@@ -3,11 +3,16 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RUNQ, add, cas, cheaprandn, load, lock, ring, ringcopy, ringput,
                                 slot, slotput, slotset, store, store_rel, unlock, usleep)
-from .gmp cimport G, P, PSTATE, Prunning, Puser, Sched, sched
+from .gmp cimport G, P, PSTATE, Prunning, Puser, Sched, queue, sched
 
 cdef extern from "native.h":
     G ringtake "gort_ringtake"(ring r, int64_t i)
     G slotswap "gort_slotswap"(slot s, G o)
+    G moved "gort_moved"(G v)
+
+cdef extern from "link.h":
+    void queueput "gort_queueput"(queue q, slot link, G owner) noexcept
+    G queuetake "gort_queuetake"(queue q)
 
 @cython.locals(old=G)
 cdef void runqput(P pp, G gp, bint next) noexcept

@@ -21,6 +21,9 @@ if not cython.compiled:
         cas,
         load,
         lock,
+        moved,
+        queueput,
+        queuetake,
         ringcopy,
         ringput,
         ringtake,
@@ -155,14 +158,8 @@ def runqsteal(pp: P, victim: P, stealrunnext: bool) -> G | None:
 
 def globrunqput(gp: G) -> None:
     """Put gp at the end of the global queue; sched.lock is held."""
-    gp.schedlink = None
-    tail = sched.runqtail
-    if tail is not None:
-        tail.schedlink = gp
-    else:
-        sched.runqhead = gp
-    sched.runqtail = gp
-    add(sched.runqsize, 1)
+    queueput(sched.runq, gp.schedlink, gp)
+    store_rel(sched.runqsize, load(sched.runqsize) + 1)  # changed under the lock alone
 
 
 def globrunqget(pp: P, max: int) -> G | None:
@@ -192,12 +189,7 @@ def globrunqget(pp: P, max: int) -> G | None:
 
 def globrunqpop() -> G | None:
     """Take the first goroutine of the global queue; sched.lock is held."""
-    gp = sched.runqhead
-    if gp is None:
-        return None
-    sched.runqhead = gp.schedlink
-    if sched.runqhead is None:
-        sched.runqtail = None
-    gp.schedlink = None
-    add(sched.runqsize, -1)
-    return gp
+    gp = queuetake(sched.runq)
+    if gp is not None:
+        store_rel(sched.runqsize, load(sched.runqsize) - 1)
+    return moved(gp)

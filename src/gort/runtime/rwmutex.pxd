@@ -10,6 +10,7 @@ from .sema cimport Locker, Passed, Semop, Waitq, chainlen, passed, readyall, req
 
 cdef extern from "native.h":
     Rwop poolget "gort_poolget"()
+    Rwop moved "gort_moved"(Rwop v)
 
 cdef inline int fastwith() except -1:
     withmethods(RWMutex, <withfn>enterwriter, <withfn>leavewriter)

@@ -27,6 +27,7 @@ if not cython.compiled:
         cas,
         install_slots,
         load,
+        moved,
         mutex,
         poolget,
         poolops,
@@ -318,7 +319,7 @@ def newrwop(rw: RWMutex, reader: bool) -> Rwop:
             op.__init__()  # type: ignore[misc]
     op.rw = rw
     op.reader = reader
-    return op
+    return moved(op)
 
 
 def newrlocker(rw: RWMutex) -> RLocker:

@@ -9,6 +9,7 @@ from .park cimport Op
 
 cdef extern from "cases.h":
     Select poolget "gort_poolget"()
+    Select moved "gort_moved"(Select v)
     ctypedef Select (*newselectfn "gort_newselectfn")()
     ctypedef int (*addcasefn "gort_addcasefn")(Select sel, Chanop op, int32_t index) except -1
     object gort_fastselect(object slow, object cls, newselectfn make, addcasefn add)

@@ -24,6 +24,7 @@ if not cython.compiled:
         cheaprandn,
         install_slots,
         lock,
+        moved,
         poolget,
         poolops,
         unlock,
@@ -268,7 +269,7 @@ def newselect() -> Select:
         op = Select.__new__(Select)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
-    return op
+    return moved(op)
 
 
 install_slots(Select)

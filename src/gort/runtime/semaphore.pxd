@@ -10,6 +10,7 @@ from .sema cimport Passed, Semop, Waitq, passed, readyall
 
 cdef extern from "native.h":
     Acquire poolget "gort_poolget"()
+    Acquire moved "gort_moved"(Acquire v)
 
 cdef inline int fastwith() except -1:
     return withmethods(Semaphore, <withfn>enterblock, <withfn>leaveblock)

@@ -25,6 +25,7 @@ if not cython.compiled:
         install_slots,
         load,
         lock,
+        moved,
         mutex,
         poolget,
         poolops,
@@ -198,7 +199,7 @@ def newacquire(s: Semaphore, n: int) -> Acquire:
             op.__init__()  # type: ignore[misc]
     op.s = s
     op.ticket = n
-    return op
+    return moved(op)
 
 
 def enterblock(s: Semaphore) -> Any:

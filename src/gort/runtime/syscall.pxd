@@ -12,6 +12,7 @@ from .proc cimport join
 
 cdef extern from "call.h":
     Syscall poolget "gort_poolget"()
+    Syscall moved "gort_moved"(Syscall v)
     ctypedef object (*callfn "gort_callfn")(object fn, object args)
     object gort_fastcall(object slow, const char* name, callfn call)
 

@@ -26,6 +26,7 @@ if not cython.compiled:
         getm,
         install_slots,
         load,
+        moved,
         nanotime,
         notesleep,
         poolget,
@@ -140,7 +141,7 @@ def newsyscall(fn: Any, args: Any) -> Syscall:
             op.kwargs = None
     op.fn = fn
     op.args = args
-    return op
+    return moved(op)
 
 
 def newcall(fn: Any, args: Any) -> Any:

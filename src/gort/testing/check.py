@@ -89,12 +89,8 @@ class Invariants:
     def queued(self) -> list[tuple[Any, str]]:
         sched = self.sched
         out = []
-        gp = sched.runqhead
-        while gp is not None:
+        for gp in sched.runq.owners:
             out.append((gp, "the global queue"))
-            gp = gp.schedlink
-            if len(out) > 10_000:
-                raise self.failure("the global queue is a circle")
         for pp in sched.allp:
             for i in range(pp.runqhead.v, pp.runqtail.v):
                 cell = pp.runq[i % len(pp.runq)]
@@ -126,12 +122,15 @@ class Invariants:
             self.lists()
 
     def lists(self) -> None:
-        """The idle lists and their counts; sched.lock is free."""
+        """The idle lists, the global queue, and their counts; sched.lock is free."""
         sched = self.sched
+        if len(sched.runq.owners) != sched.runqsize.v:
+            raise self.failure(
+                f"runqsize is {sched.runqsize.v}, but {len(sched.runq.owners)} stand on its list"
+            )
         for name, head, link, n in (
             ("npidle", sched.pidle, "link", sched.npidle.v),
             ("nmidle", sched.midle, "schedlink", sched.nmidle),
-            ("runqsize", sched.runqhead, "schedlink", sched.runqsize.v),
         ):
             length = 0
             while head is not None and length <= 10_000:
