@@ -17,6 +17,7 @@ from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.weakref cimport PyWeakref_NewRef
 
 cdef extern from "native.h":
+    void gort_keepnone() noexcept
     object gort_getm_()
     PyObject* gort_curm
     PyObject* gort_kept
@@ -83,6 +84,7 @@ cdef void onsetm(bindfn bind) noexcept:
     nbinds += 1
 
 
+gort_keepnone()
 install_slots(Awaitable)
 
 
