@@ -27,25 +27,42 @@
 #define gort_likely(x) __builtin_expect(!!(x), 1)
 
 /* ---- reference counts ------------------------------------------------------
- * None is not counted. From 3.12 on the interpreter does not either, but looks each time
- * whether it is None; before, its count is a word that every operation writes to, and each
- * waits for the one before: of a yield's 89 ns two of those were 7. Here None is given a
- * count there that nothing uses up, as PEP 683 has it: what gort does not count, and its
- * callers do, may take away a hundred million a second for three centuries. */
-#if PY_VERSION_HEX < 0x030C0000
-#define GORT_NONECOUNT ((Py_ssize_t)1 << 60)
-#define gort_keepnone() \
-    do { \
-        if (Py_REFCNT(Py_None) < GORT_NONECOUNT / 2) \
-            Py_SET_REFCNT(Py_None, GORT_NONECOUNT); \
-    } while (0)
+ * None, and what gort_uncounted() was told of, is not counted, so nothing writes to what all
+ * goroutines share. On a free-threaded build that saves atomic operations. On 3.11 the count
+ * of None was the longest chain through an operation: each change waits for the one before.
+ * Later versions do not count it either, but look whether it is None (PEP 683). Here it has
+ * a count that nothing uses up: what gort does not count, and its callers do, may take away
+ * a hundred million a second for three centuries. A look at the count itself, so that Ms
+ * and Ps go uncounted there too, cost more than it saved (5 % more instructions). */
+#ifdef Py_GIL_DISABLED
+#define gort_setuncounted(o) \
+    ((o)->ob_tid = _Py_UNOWNED_TID, (o)->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL, \
+     (void)((o)->ob_ref_shared = 0))
+#elif PY_VERSION_HEX >= 0x030E0000
+#define gort_setuncounted(o) Py_SET_REFCNT((o), _Py_IMMORTAL_INITIAL_REFCNT)
+#elif PY_VERSION_HEX >= 0x030C0000
+#define gort_setuncounted(o) Py_SET_REFCNT((o), _Py_IMMORTAL_REFCNT)
 #else
-#define gort_keepnone() ((void)0)
+#define gort_setuncounted(o) Py_SET_REFCNT((o), (Py_ssize_t)1 << 60)
 #endif
 
+static inline void
+gort_uncounted(PyObject *o)
+{
+    gort_setuncounted(o);
+}
+
+static inline void
+gort_keepnone(void)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    if (Py_REFCNT(Py_None) < (Py_ssize_t)1 << 59)
+        gort_uncounted(Py_None);
+#endif
+}
+
 /* Whether o is None, where the compiler knows it. */
-#define gort_isnone(o) \
-    (__builtin_constant_p((o) == Py_None) && (o) == Py_None)
+#define gort_isnone(o) (__builtin_constant_p((o) == Py_None) && (o) == Py_None)
 
 static inline __attribute__((always_inline)) void
 gort_incref(PyObject *op)
@@ -951,23 +968,6 @@ gort_callsite_(gort_slot *code, int32_t *lasti)
         (v) = NULL; \
         v_; \
     })
-
-/* ---- objects whose references are not counted --------------------------------
- * A free-threaded build counts with an atomic operation where another thread than
- * an object's maker holds it. It never frees what counts as immortal. */
-#ifdef Py_GIL_DISABLED
-#define GORT_UNCOUNTED 1
-static inline void
-gort_uncounted(PyObject *o)
-{
-    o->ob_tid = _Py_UNOWNED_TID;
-    o->ob_ref_local = _Py_IMMORTAL_REFCNT_LOCAL;
-    o->ob_ref_shared = 0;
-}
-#else
-#define GORT_UNCOUNTED 0
-#define gort_uncounted(o) ((void)(o))
-#endif
 
 static inline PyObject *
 gort_slotpeek_(gort_slot *s)

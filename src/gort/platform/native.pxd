@@ -59,7 +59,6 @@ cdef extern from "native.h":
     void uncounted "gort_uncounted"(object o) noexcept
 
     enum:
-        UNCOUNTED "GORT_UNCOUNTED"
         RUNQ "GORT_RUNQ"
         YIELD "GORT_YIELD"
         RETURN "GORT_RETURN"

@@ -717,10 +717,6 @@ address = id
 getident = threading.get_ident
 
 
-UNCOUNTED = False
-"""Whether uncounted() does anything."""
-
-
 def uncounted(o: Any) -> None:
     """Count o's references no more, and never free it."""
 

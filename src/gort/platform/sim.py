@@ -28,7 +28,6 @@ from .pure import (
     RAISE,
     RETURN,
     STOPASYNC,
-    UNCOUNTED,
     YIELD,
     Awaitable,
     Heap,

@@ -31,7 +31,6 @@ from .world import checkprocs, ncpu
 if not cython.compiled:
     from ..platform import (
         RAISE,
-        UNCOUNTED,
         Poller,
         add,
         cas,
@@ -132,7 +131,7 @@ def resetall() -> None:
     """What an earlier run left."""
     add(sched.gen, 1)
     store(sched.nprocs, 0)
-    if UNCOUNTED and sched.mcount == 0:  # an M that was left in user code has its P yet
+    if sched.mcount == 0:  # an M that was left in user code has its P yet
         sched.pfree += sched.allp
     sched.allp = []
     sched.pidle = None

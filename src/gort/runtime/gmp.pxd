@@ -4,7 +4,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t
 from cpython.object cimport PyObject
 
 from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, atomic8, bindfn, callsite_of, cas, load, lock,
-                                mutex, UNCOUNTED, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, slotset, store, store_rel,
+                                mutex, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, slotset, store, store_rel,
                                 uncounted, unlock)
 
 cdef extern from "link.h":

@@ -40,7 +40,6 @@ import cython
 
 if not cython.compiled:
     from ..platform import (
-        UNCOUNTED,
         Heap,
         add,
         atomic,
@@ -579,8 +578,8 @@ sched = Sched()
 
 
 def allocm(id: int, gen: int) -> M:
-    """An M for a new thread. Where references are not counted none is freed: one whose
-    thread has ended comes first."""
+    """An M for a new thread. None is ever freed, as its references are not counted: one
+    whose thread has ended comes first."""
     lock(sched.lock)
     mp = sched.mfree
     if mp is not None:
@@ -596,8 +595,6 @@ def allocm(id: int, gen: int) -> M:
 
 def freem(mp: M) -> None:
     """mp's thread is done with it."""
-    if not UNCOUNTED:
-        return
     lock(sched.lock)
     mp.schedlink = sched.mfree
     sched.mfree = mp
@@ -606,7 +603,7 @@ def freem(mp: M) -> None:
 
 def allocp(id: int) -> P:
     """A P; as with Ms, one of an earlier run comes first."""
-    if UNCOUNTED and sched.pfree:
+    if sched.pfree:
         pp: P = sched.pfree.pop()
         pp.renew()
         pp.id = id
