@@ -118,9 +118,9 @@ MUTATIONS = {
         "chan.closechan",
         """    c.closed = True
     while True:
-        sg = c.recvq()
+        sg = c.takerecv()
         if sg is None:
-            sg = c.sendq()
+            sg = c.takesend()
         if sg is None:
             break
         sg.ok = False
@@ -128,9 +128,9 @@ MUTATIONS = {
     unlock(c.lock)
 """,
         """    while True:
-        sg = c.recvq()
+        sg = c.takerecv()
         if sg is None:
-            sg = c.sendq()
+            sg = c.takesend()
         if sg is None:
             break
         sg.ok = False

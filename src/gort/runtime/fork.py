@@ -135,7 +135,7 @@ def buryall() -> None:
     immortal((gs, ops, sched.allp, sched.allm, np.pds))
     sched.allp = []
     sched.pfree = []
-    sched.mfree = None
+    sched.mfree = []
     np.pds = {}
 
 

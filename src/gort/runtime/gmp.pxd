@@ -169,7 +169,7 @@ cdef class Sched:
     cdef atomic nmspinning
     cdef atomic needspinning
     cdef M midle
-    cdef M mfree
+    cdef list mfree
     cdef list pfree
     cdef int64_t nmidle
     cdef int64_t nmidlelocked

@@ -542,7 +542,6 @@ class Sched:
                 "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
-            self.mfree = None
             self.runq = queue()
             self.pidle = self.midle = None
             self.poller = self.m0 = self.maing = self.mstart = self.mainstage = self.fatal = None
@@ -552,6 +551,7 @@ class Sched:
         self.maxmcount = 10000
         self.allp = []
         self.pfree: list[P] = []
+        self.mfree: list[M] = []
         self.allm = set()
         self.lockedms: dict[G, M] = {}
         self.shards = tuple(Shard() for _ in range(NSHARD))
@@ -581,9 +581,7 @@ def allocm(id: int, gen: int) -> M:
     """An M for a new thread. None is ever freed, as its references are not counted: one
     whose thread has ended comes first."""
     lock(sched.lock)
-    mp = sched.mfree
-    if mp is not None:
-        sched.mfree = mp.schedlink
+    mp: M = sched.mfree.pop() if sched.mfree else None
     unlock(sched.lock)
     if mp is None:
         mp = M(id, gen)
@@ -596,8 +594,7 @@ def allocm(id: int, gen: int) -> M:
 def freem(mp: M) -> None:
     """mp's thread is done with it."""
     lock(sched.lock)
-    mp.schedlink = sched.mfree
-    sched.mfree = mp
+    sched.mfree.append(mp)
     unlock(sched.lock)
 
 

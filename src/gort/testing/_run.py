@@ -181,6 +181,8 @@ def reset(sim: Any) -> None:
     sched.maing = sched.m0 = sched.poller = None
     sched.signals.clear()
     runtime.boot.resetall()
+    sched.mfree.clear()  # to renew one takes steps that to make one does not
+    sched.pfree.clear()
     runtime.boot._panics.clear()
     runtime.main.rm.__init__()
     runtime.park.waiters.clear()
