@@ -2,7 +2,7 @@
 for them to come back, and send again. The load comes from a C program in a process of its
 own, which reads the server's CPU clock when the warm-up ends and at the end.
 
-echo: gort on bare non-blocking sockets and its poller; asyncio, uvloop and trio on their
+echo: gort on gort.net; asyncio, uvloop and trio on their
 streams; gevent and runloom on sockets that look blocking; Go on net.Conn.
 echo-protocol: asyncio and uvloop on a Protocol instead, their fastest way; gort and Go as
 above.
@@ -87,30 +87,12 @@ async def gort_serve(listener: socket.socket) -> None:
     import gort
 
     async def handle(conn: socket.socket) -> None:
-        while True:
-            await gort.wait_readable(conn)
-            try:
-                data = conn.recv(BUFFER)
-            except BlockingIOError:
-                continue
-            if not data:
-                break
-            while data:
-                try:
-                    data = data[conn.send(data) :]
-                except BlockingIOError:
-                    await gort.wait_writable(conn)
-        gort.notify_closing(conn)
-        conn.close()
+        while data := await gort.net.recv(conn, BUFFER):
+            await gort.net.sendall(conn, data)
+        gort.net.close(conn)
 
-    listener.setblocking(False)
     while True:
-        try:
-            conn, _ = listener.accept()
-        except BlockingIOError:
-            await gort.wait_readable(listener)
-            continue
-        conn.setblocking(False)
+        conn, _ = await gort.net.accept(listener)
         gort.go(handle, conn)
 
 

@@ -11,7 +11,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
-from . import context, signal, sync, time
+from . import context, net, signal, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.cleanup import Cleanup, add_cleanup
@@ -60,6 +60,7 @@ __all__ = [
     "group",
     "init",
     "lock_os_thread",
+    "net",
     "notify_closing",
     "num_cpu",
     "num_goroutine",

@@ -17,6 +17,7 @@ from typing import (
 )
 
 from . import context as context
+from . import net as net
 from . import signal as signal
 from . import sync as sync
 from . import time as time
@@ -48,6 +49,7 @@ __all__ = [
     "group",
     "init",
     "lock_os_thread",
+    "net",
     "notify_closing",
     "num_cpu",
     "num_goroutine",

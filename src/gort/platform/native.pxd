@@ -134,6 +134,8 @@ cdef class Poller:
     cdef void close(self) noexcept
 
 cdef object sockref(object o)
+cdef int sockfileno(object sock) noexcept
+cdef int socknumber(object o, str what) except -1
 
 cdef object newosproc(object fn, object arg, str name)
 cdef bint ismainthread()

@@ -43,6 +43,11 @@ cdef extern from *:
     int PyThreadState_SetAsyncExc(unsigned long id, PyObject* exc) noexcept
     uint32_t gort_rand() noexcept nogil
 
+cdef extern from "netfd.h":
+    int gort_setsocktype(object cls, object base) except -1
+    bint gort_issocktype(object o) noexcept
+    int gort_sockfileno(object sock) noexcept
+
 cdef extern from "bound.h":
     int gort_fastwith(object cls, withfn enter, withfn leave) except -1
 
@@ -272,6 +277,31 @@ cdef bint issocket(object o):
         and type(o).fileno is base.fileno
         and type(o).__weakrefoffset__ != 0
     )
+
+
+cdef int sockfileno(object sock) noexcept:
+    """The number of what socknumber passed; -1 when it is closed."""
+    return gort_sockfileno(sock)
+
+
+cdef int socknumber(object o, str what) except -1:
+    """The number of an open socket whose recv and send are the system calls."""
+    cdef int fd
+    if not gort_issocktype(o):
+        base = getattr(sys.modules.get("_socket"), "socket", None)
+        cls = type(o)
+        if base is None or not isinstance(o, base):
+            raise TypeError(f"{what}() wants a socket.socket, not {cls.__name__}")
+        if cls.fileno is not base.fileno or cls.recv is not base.recv or cls.send is not base.send:
+            raise TypeError(
+                f"{what}() cannot do what {cls.__name__}.{what} does: call that, and wait "
+                "with gort.wait_readable and gort.wait_writable"
+            )
+        gort_setsocktype(cls, base)
+    fd = gort_sockfileno(o)
+    if fd < 0:
+        raise ValueError(f"{what}: the socket is closed")
+    return fd
 
 
 cdef object newosproc(object fn, object arg, str name):

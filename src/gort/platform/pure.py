@@ -8,6 +8,7 @@ writing one attribute is atomic in every CPython.
 from __future__ import annotations
 
 import contextvars
+import errno
 import heapq
 import os
 import random
@@ -22,6 +23,8 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from gort._bytecode import startthread
+
+_MSG_DONTWAIT = 0x40
 
 YIELD = 0
 RETURN = 1
@@ -694,6 +697,47 @@ def sockref(o: Any) -> weakref.ref[Any] | None:
     ):
         return None
     return weakref.ref(o)
+
+
+def sockfileno(sock: Any) -> int:
+    """The number of what socknumber passed; -1 when it is closed."""
+    fd: int = sock.fileno()
+    return fd
+
+
+def socknumber(o: Any, what: str) -> int:
+    """The number of an open socket whose recv and send are the system calls."""
+    base = getattr(sys.modules.get("_socket"), "socket", None)
+    cls = type(o)
+    if base is None or not isinstance(o, base):
+        raise TypeError(f"{what}() wants a socket.socket, not {cls.__name__}")
+    if cls.fileno is not base.fileno or cls.recv is not base.recv or cls.send is not base.send:
+        raise TypeError(
+            f"{what}() cannot do what {cls.__name__}.{what} does: call that, and wait "
+            "with gort.wait_readable and gort.wait_writable"
+        )
+    fd = sockfileno(o)
+    if fd < 0:
+        raise ValueError(f"{what}: the socket is closed")
+    return fd
+
+
+def recvnow(op: Any) -> int:
+    try:
+        op.value = op.value.recv(op.n, _MSG_DONTWAIT)
+    except OSError as exc:
+        return exc.errno or errno.EIO
+    return 0
+
+
+def sendnow(op: Any) -> int:
+    data = memoryview(op.error)
+    try:
+        while op.n < len(data):
+            op.n += op.value.send(data[op.n :], _MSG_DONTWAIT)
+    except OSError as exc:
+        return exc.errno or errno.EIO
+    return 0
 
 
 def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:

@@ -33,6 +33,7 @@ cdef class Polldesc:
     cdef int misses
     cdef int once
     cdef int passes
+    cdef bint more
     cdef object ref
     cdef Iowait rq
     cdef Iowait wq
@@ -48,6 +49,11 @@ cdef class Iowait(Op):
     cdef void reset(self) noexcept
     @cython.locals(pd=Polldesc, fresh=Polldesc)
     cdef int start(self, P pp) noexcept
+    @cython.final
+    cdef void queueread(self, Polldesc pd) noexcept
+    @cython.final
+    @cython.locals(pd=Polldesc)
+    cdef bint startkept(self) noexcept
     cdef int finish(self) noexcept
     @cython.locals(pd=Polldesc)
     cdef void unqueue(self) noexcept

@@ -83,6 +83,7 @@ class Polldesc:
     misses: how often it was disarmed since the last wait that was spared its call.
     once: how many more waits to read are one-shot.
     passes: how often that was let pass.
+    more: the last net.recv got as much as it asked for.
     was: seq while it was kept last.
     """
 
@@ -95,6 +96,7 @@ class Polldesc:
         "misses",
         "once",
         "passes",
+        "more",
         "ref",
         "rq",
         "wq",
@@ -103,7 +105,7 @@ class Polldesc:
     def __init__(self) -> None:
         if not cython.compiled:
             self.fd = self.seq = self.was = self.misses = self.once = self.passes = 0
-            self.registered = self.kept = False
+            self.registered = self.kept = self.more = False
             self.ref = None
             self.rq: Iowait | None = None
             self.wq: Iowait | None = None
@@ -168,9 +170,7 @@ class Iowait(Op):
                 np.pds[self.fd] = pd
         self.gopark(6)  # before epoll can report it
         if self.mode == READ:
-            self.next = pd.rq
-            pd.rq = self
-            self.stamp = add(np.nwaits, 1)
+            self.queueread(pd)
             if pd.kept and pd.ref is self.ref:
                 pd.misses = pd.passes = 0
                 add(sched.netpollwaiters, 1)
@@ -193,6 +193,31 @@ class Iowait(Op):
             return RETURN  # a plain file: epoll refuses it, it never blocks
         self.value = OSError(err, f"{os.strerror(err)}: cannot wait for file descriptor {self.fd}")
         return RAISE
+
+    @cython.final
+    def queueread(self, pd: Polldesc) -> None:
+        """Wait to read pd. np.lock is held."""
+        self.next = pd.rq
+        pd.rq = self
+        self.stamp = add(np.nwaits, 1)
+
+    @cython.final
+    def startkept(self) -> bool:
+        """Park to read a socket that is armed already, unless the last net.recv left
+        something there; False when it is not so."""
+        lock(np.lock)
+        pd: Polldesc = np.pds.get(self.fd)
+        if pd is None or not pd.kept or pd.ref is not self.ref or pd.more:
+            if pd is not None:
+                pd.more = False
+            unlock(np.lock)
+            return False
+        self.gopark(6)
+        self.queueread(pd)
+        pd.misses = pd.passes = 0
+        add(sched.netpollwaiters, 1)
+        unlock(np.lock)
+        return True
 
     def finish(self) -> int:
         if self.error is not None:

@@ -50,6 +50,7 @@ cdef enum:
 cdef void schedule(M mp)
 @cython.locals(pp=P)
 cdef bint findrunnable(M mp)
+@cython.locals(polled=int64_t)
 cdef bint findlocal(M mp, P pp)
 @cython.locals(gp=G)
 cdef G globalrunq(P pp, int64_t max)

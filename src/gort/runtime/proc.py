@@ -28,6 +28,7 @@ if not cython.compiled:
         asyncgen_hooks,
         awaitby,
         callsite,
+        cas,
         cheaprandn,
         copycontext,
         curm,
@@ -245,7 +246,11 @@ def findlocal(mp: M, pp: P) -> bool:
         if mp.nextg is not None:
             return True
     # An optimisation before stealing: skipped if an M blocks in netpoll already.
-    if load(sched.netpollwaiters) > 0 and load(sched.lastpoll) != 0:
+    polled = load(sched.lastpoll)
+    if load(sched.netpollwaiters) > 0 and polled != 0:
+        # So that sysmon need not poll. It fails where an M began to block in netpoll: then
+        # lastpoll is 0 until that comes back.
+        cas(sched.lastpoll, polled, nanotime())
         if readylist(netpoll(0), pp) > 0:
             mp.nextg = runqget(pp)
             return mp.nextg is not None

@@ -14,6 +14,7 @@ import cython
 
 from .._bytecode import safepoint
 from .gmp import G, M
+from .netfd import Netop
 from .park import Cancelled, Gosched, Op, Threadwaiter, waiters
 from .timers import seconds_of
 
@@ -226,7 +227,7 @@ def waitop(op: Any, timeout: Any) -> Any:
         raise RuntimeError("wait: no gort runtime is up")
     if isinstance(op, G):
         op = join(op)
-    if not isinstance(op, Op) or isinstance(op, (Gosched, Syscall, Enterblock, Exitblock)):
+    if not isinstance(op, Op) or isinstance(op, (Gosched, Syscall, Enterblock, Exitblock, Netop)):
         raise TypeError(
             f"wait() wants an op such as ch.recv(), or a Goroutine, not {type(op).__name__}"
         )

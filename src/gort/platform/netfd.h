@@ -1,0 +1,144 @@
+/* A socket object's recv and send, done at once or not at all. Twins in pure.py. They are
+ * the system calls alone: a socket's methods parse arguments, and let the GIL go and fight
+ * for it again around a call that does not block. */
+#ifndef GORT_NETFD_H
+#define GORT_NETFD_H
+
+#include "native.h"
+#include <sys/socket.h>
+
+/* More than this may take long to copy: the GIL is let go. */
+#define GORT_MUCH 65536
+
+static PyTypeObject *gort_socktype; /* the first class of sockets that was seen, for good */
+static PyCFunction gort_fileno;
+
+/* type has the methods of base, which is _socket.socket. */
+static int __attribute__((unused))
+gort_setsocktype(PyObject *type, PyObject *base)
+{
+    PyObject *fileno = PyDict_GetItemString(((PyTypeObject *)base)->tp_dict, "fileno");
+    if (!fileno || Py_TYPE(fileno) != &PyMethodDescr_Type) {
+        PyErr_SetString(PyExc_SystemError, "gort: socket.fileno is no builtin method");
+        return -1;
+    }
+    gort_fileno = ((PyMethodDescrObject *)fileno)->d_method->ml_meth;
+    if (!gort_socktype)
+        gort_socktype = (PyTypeObject *)Py_NewRef(type);
+    return 0;
+}
+#define gort_issocktype(o) (Py_TYPE(o) == gort_socktype)
+
+/* A socket's number now, -1 when it is closed. */
+static int __attribute__((unused))
+gort_sockfileno(PyObject *sock)
+{
+    PyObject *r = gort_fileno(sock, NULL);
+    long fd = r ? PyLong_AsLong(r) : -1;
+    Py_XDECREF(r);
+    if (fd == -1)
+        PyErr_Clear();
+    return (int)fd;
+}
+
+/* What little comes is copied out of a buffer that the thread keeps: to allocate one as
+ * long as asked for, and give most of it back, has malloc tidy up each time. */
+#define GORT_LITTLE 4096
+static __thread PyObject *gort_recvbuf;
+
+/* The thread's M changes; with drop the thread leaves the runtime for good. */
+static void __attribute__((unused))
+gort_recvbind(PyObject *mp, PyObject **kept, int drop)
+{
+    if (drop)
+        Py_CLEAR(gort_recvbuf);
+}
+
+/* The first got bytes of data, which is given away; NULL without memory. */
+static PyObject *__attribute__((unused))
+gort_received(PyObject *data, ssize_t got)
+{
+    Py_ssize_t n = PyBytes_GET_SIZE(data);
+    if (got <= GORT_LITTLE && n > GORT_LITTLE && !gort_recvbuf) {
+        PyObject *little = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), got);
+        if (little) {
+            gort_recvbuf = data;
+            return little;
+        }
+        PyErr_Clear(); /* what came is not lost for that */
+    }
+    if (got < n)
+        _PyBytes_Resize(&data, got);
+    return data;
+}
+
+/* An errno, or 0 and in *value, in place of the socket, what came. */
+static int __attribute__((unused))
+gort_recvnow_(int fd, PyObject **value, Py_ssize_t n)
+{
+    PyThreadState *ts = n > GORT_MUCH ? gort_tstate() : NULL;
+    PyObject *data = gort_recvbuf;
+    if (data && PyBytes_GET_SIZE(data) == n)
+        gort_recvbuf = NULL;
+    else if (!(data = PyBytes_FromStringAndSize(NULL, n))) {
+        PyErr_Clear();
+        return ENOMEM;
+    }
+    if (ts)
+        PyEval_SaveThread();
+    ssize_t got;
+    do
+        got = recv(fd, PyBytes_AS_STRING(data), (size_t)n, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    int err = got < 0 ? errno : 0;
+    if (ts)
+        PyEval_RestoreThread(ts);
+    if (err) {
+        if (gort_recvbuf || n <= GORT_LITTLE)
+            Py_DECREF(data);
+        else
+            gort_recvbuf = data;
+        return err;
+    }
+    data = gort_received(data, got);
+    if (!data) {
+        PyErr_Clear();
+        return ENOMEM;
+    }
+    PyObject *sock = *value;
+    *value = data;
+    Py_DECREF(sock);
+    return 0;
+}
+#define gort_recvnow(op) gort_recvnow_((op)->__pyx_base.fd, \
+                                       &(op)->__pyx_base.__pyx_base.__pyx_base.value, (op)->n)
+
+/* An errno, or 0 when all of data was sent; *at is how much was. */
+static int __attribute__((unused))
+gort_sendnow_(int fd, PyObject *data, int64_t *at)
+{
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear();
+        return EINVAL;
+    }
+    PyThreadState *ts = view.len - *at > GORT_MUCH ? gort_tstate() : NULL;
+    int err = 0;
+    if (ts)
+        PyEval_SaveThread();
+    while (!err && *at < view.len) {
+        ssize_t sent = send(fd, (char *)view.buf + *at, (size_t)(view.len - *at),
+                            MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent >= 0)
+            *at += sent;
+        else if (errno != EINTR)
+            err = errno;
+    }
+    if (ts)
+        PyEval_RestoreThread(ts);
+    PyBuffer_Release(&view);
+    return err;
+}
+#define gort_sendnow(op) gort_sendnow_((op)->__pyx_base.fd, (op)->__pyx_base.error, &(op)->n)
+
+#endif

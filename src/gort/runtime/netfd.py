@@ -1,0 +1,173 @@
+"""recv and sendall of a socket as ops: one step where it can be done, else a wait and a step.
+
+As Go's poll.FD, they try and wait in turn. Unlike it, a recv waits first where the poller
+watches the socket anyway, and all that had come was read the last time: to try is a system
+call that finds nothing, in a server that answers what it reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import operator
+import os
+from typing import Any
+
+import cython
+
+from .gmp import P
+from .netpoll import Iowait, Polldesc
+
+if not cython.compiled:
+    from ..platform import (
+        RAISE,
+        RETURN,
+        YIELD,
+        install_slots,
+        lock,
+        moved,
+        poolget,
+        poolops,
+        recvnow,
+        sendnow,
+        sockfileno,
+        socknumber,
+        sockref,
+        store,
+        unlock,
+    )
+    from .gmp import OPNEW, WPENDING
+    from .netpoll import READ, WRITE, np
+
+    AGAIN = -1
+
+    def keeprecvbuf() -> None:
+        return
+
+
+_EAGAIN = errno.EAGAIN
+
+
+@cython.no_gc
+@cython.cclass
+class Netop(Iowait):
+    """net.recv (mode 1) or net.sendall (mode 2)."""
+
+    # value: the socket, until there is a result. n: how much to receive, or how much of the
+    # bytes to send, which lie in `error` as long as there is none, was sent.
+
+    __slots__ = ("n",)
+
+    def start(self, pp: P) -> int:
+        self.fd = sockfileno(self.value)
+        if self.fd < 0:
+            return self.failed(errno.EBADF)
+        if self.mode == READ and self.startkept():
+            return YIELD
+        code = self.attempt()
+        return Iowait.start(self, pp) if code == AGAIN else code
+
+    def finish(self) -> int:
+        if isinstance(self.error, OSError):
+            return Iowait.finish(self)
+        self.fd = sockfileno(self.value)
+        code = self.failed(errno.EBADF) if self.fd < 0 else self.attempt()
+        if code != AGAIN:
+            return code
+        # Somebody else was faster, or there was room for a part. Nobody refers to the wait
+        # that is over: its winner took it off its queue.
+        self.state = OPNEW
+        store(self.won, WPENDING)
+        return self.step()
+
+    @cython.final
+    def attempt(self) -> int:
+        """Do it now: AGAIN where that would block."""
+        err = recvnow(self) if self.mode == READ else sendnow(self)
+        if err == _EAGAIN:
+            return AGAIN
+        if err != 0:
+            return self.failed(err)
+        if self.mode == WRITE:
+            self.release()
+            self.value = None
+        elif len(self.value) == self.n:
+            self.setmore()
+        return RETURN
+
+    @cython.final
+    def failed(self, err: int) -> int:
+        self.release()
+        self.value = OSError(err, os.strerror(err))
+        return RAISE
+
+    @cython.final
+    def release(self) -> None:
+        """Let go of what was to be sent. Its buffer at once: without a GIL the view may go
+        later, when the thread that made it gets to that."""
+        if type(self.error) is memoryview:
+            self.error.release()
+        self.error = None
+
+    def unqueue(self) -> None:
+        Iowait.unqueue(self)
+        self.release()
+
+    def setmore(self) -> None:
+        """As much came as was asked for: there may be more."""
+        lock(np.lock)
+        pd: Polldesc = np.pds.get(self.fd)
+        if pd is not None:
+            pd.more = True
+        unlock(np.lock)
+
+
+def newnetop(sock: Any, mode: int) -> Netop:
+    op = poolget()
+    if op is None:
+        op = Netop.__new__(Netop)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+            op.next = op.error = op.ref = None
+            op.stamp = 0
+    op.mode = mode
+    op.ref = sockref(sock)
+    op.value = sock
+    return moved(op)
+
+
+@cython.binding(False)
+def recv(sock: Any, n: int = 65536) -> Netop:
+    """Receive at most n bytes from a stream or datagram socket; await it. b"" at the end of
+    a stream.
+
+    Raises OSError as sock.recv does, or with EBADF when the socket was closed or
+    net.notify_closing told of it meanwhile; TypeError and ValueError for what is no open
+    socket, such as an ssl.SSLSocket, whose recv is another.
+    """
+    size = operator.index(n)
+    if size < 1:
+        raise ValueError(f"recv: n must be at least 1, not {size}")
+    socknumber(sock, "recv")
+    op = newnetop(sock, 1)
+    op.n = size
+    return moved(op)
+
+
+@cython.binding(False)
+def sendall(sock: Any, data: Any) -> Netop:
+    """Send all of data, a bytes-like object, through a socket; await it.
+
+    It must not change until then. A cancel, or an error, may come after a part was sent.
+    Raises as recv, and TypeError for what is not bytes-like.
+    """
+    socknumber(sock, "sendall")
+    what = data if type(data) is bytes else memoryview(data).cast("B")
+    op = newnetop(sock, 2)
+    op.n = 0
+    op.error = what
+    return moved(op)
+
+
+install_slots(Netop)
+poolops(Netop)
+keeprecvbuf()
