@@ -13,6 +13,7 @@ reference counts back. Prints the seed of each failing round; --seed runs one ag
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import gc
 import os
@@ -59,13 +60,18 @@ class Chaos(Traffic):
             return super().value()
 
     async def files(self) -> None:
+        kind = self.rng.randrange(4)
         try:
-            if self.rng.random() < 0.5:
+            if kind == 0:
                 await gort.wait_writable(self.a)
                 self.a.send(b"x" * 100)
-            else:
+            elif kind == 1:
                 await gort.wait_readable(self.b)
                 self.b.recv(1000)
+            elif kind == 2:
+                await gort.net.sendall(self.a, bytearray(self.rng.choice((1, 100, 300_000))))
+            else:
+                assert await gort.net.recv(self.b, self.rng.choice((1, 1000, 65536)))
         except (BlockingIOError, BrokenPipeError, ConnectionError):
             pass
 
@@ -165,7 +171,8 @@ class Chaos(Traffic):
             try:
                 self.a.send(b"y")
             except BlockingIOError:
-                self.b.recv(1 << 20)
+                with contextlib.suppress(BlockingIOError):  # others receive too
+                    self.b.recv(1 << 20)
             await gort.sleep(0.001)
 
     async def main(self) -> None:
