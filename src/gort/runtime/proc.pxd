@@ -72,7 +72,7 @@ cdef void becomespinning(M mp) noexcept
 cdef void resetspinning(M mp) noexcept
 @cython.locals(gp=G, code=int)
 cdef int execute(M mp)
-@cython.locals(gp=G)
+@cython.locals(what=tuple)
 cdef int callplain(M mp)
 @cython.locals(pp=P, locked=bint)
 cdef bint goexit0(M mp, int code)

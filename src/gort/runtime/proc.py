@@ -478,10 +478,11 @@ def execute(mp: M) -> bool:
 
 
 def callplain(mp: M) -> int:
-    """The first step of a goroutine of a plain callable."""
-    gp = mp.curg
-    code = gocall(gp.coro[0], gp.coro[1], gp.coro[2], gp.ctx, mp.result)
-    if code == RETURN and startcoro(gp, mp):
+    """The first step of a goroutine of a plain callable. Without a local variable for it:
+    uncompiled, what it raises would hold this frame, and so the goroutine itself."""
+    what = mp.curg.coro
+    code = gocall(what[0], what[1], what[2], mp.curg.ctx, mp.result)
+    if code == RETURN and startcoro(mp.curg, mp):
         code = gogo(mp)
     return code
 
