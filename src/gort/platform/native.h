@@ -947,16 +947,45 @@ gort_builtin(PyMethodDef *def, PyObject *slow, const char *sig)
     return fn;
 }
 
-/* ---- where a goroutine was created: a code object and an offset in it ------- */
+/* ---- where a goroutine was created: a code object and an offset in it -------
+ * Without the frame object that PyThreadState_GetFrame makes: one for each call of a
+ * function that starts goroutines. */
+#if PY_VERSION_HEX >= 0x030C0000
+#define gort_framecode(f) PyUnstable_InterpreterFrame_GetCode(f)
+#define gort_framelasti(f) PyUnstable_InterpreterFrame_GetLasti(f)
+#elif __has_include("internal/pycore_frame.h")
+#define Py_BUILD_CORE
+#include "internal/pycore_frame.h"
+#undef Py_BUILD_CORE
+#define gort_framecode(f) Py_NewRef((PyObject *)(f)->f_code)
+#define gort_framelasti(f) (_PyInterpreterFrame_LASTI(f) * (int)sizeof(_Py_CODEUNIT))
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+#define gort_frame(ts) ((ts)->current_frame)
+#else
+#define gort_frame(ts) ((ts)->cframe->current_frame)
+#endif
+
 static inline void
 gort_callsite_(gort_slot *code, int32_t *lasti)
 {
+#ifdef gort_framecode
+    struct _PyInterpreterFrame *f = gort_frame(gort_tstate());
+    PyObject *c = f ? gort_framecode(f) : NULL;
+    if (!c || !PyCode_Check(c)) { /* the interpreter's own, below a thread's first */
+        Py_XDECREF(c);
+        return;
+    }
+    code->v = c;
+    *lasti = gort_framelasti(f);
+#else
     PyFrameObject *f = PyThreadState_GetFrame(gort_tstate());
     if (!f)
         return;
     code->v = (PyObject *)PyFrame_GetCode(f);
     *lasti = PyFrame_GetLasti(f);
     Py_DECREF(f);
+#endif
 }
 #define gort_callsite(code, lasti) gort_callsite_(&(code), &(lasti))
 
