@@ -27,7 +27,7 @@ LIBRARIES = ("libasan.so", "libubsan.so")
 # Without fork: GCC's libasan has no fork handlers, and a child inherits its allocator's locks as
 # they are, held by threads that it has not.
 CORE = (
-    "chan select timers time go syscall sync netpoll cancel_scopes group timeout context "
+    "chan select timers time go syscall sync netpoll net cancel_scopes group timeout context "
     "locked threads world retake run gc deadlock cleanup signal"
 ).split()
 
