@@ -466,6 +466,7 @@ gort_ringcopy_(gort_ring *src, int64_t i, gort_ring *dst, int64_t j)
 #define gort_ringput(r, i, o) gort_ringput_(&(r), (i), (PyObject *)(o))
 #define gort_ringcopy(src, i, dst, j) gort_ringcopy_(&(src), (i), &(dst), (j))
 
+/* Without a look at the item's type. */
 #define gort_tupleat(t, i) Py_NewRef(PyTuple_GET_ITEM((t), (i)))
 
 /* Items of a list that its owner's lock protects: by move, without the list's own lock.

@@ -10,7 +10,9 @@
 /* More than this may take long to copy: the GIL is let go. */
 #define GORT_MUCH 65536
 
-static PyTypeObject *gort_socktype; /* the first class of sockets that was seen, for good */
+/* The first class of sockets that was seen, for good. Stored with release after gort_fileno,
+ * which who sees the class calls. */
+static PyTypeObject *gort_socktype;
 static PyCFunction gort_fileno;
 
 /* type has the methods of base, which is _socket.socket. */
@@ -23,11 +25,11 @@ gort_setsocktype(PyObject *type, PyObject *base)
         return -1;
     }
     gort_fileno = ((PyMethodDescrObject *)fileno)->d_method->ml_meth;
-    if (!gort_socktype)
-        gort_socktype = (PyTypeObject *)Py_NewRef(type);
+    if (!__atomic_load_n(&gort_socktype, __ATOMIC_RELAXED))
+        __atomic_store_n(&gort_socktype, (PyTypeObject *)Py_NewRef(type), __ATOMIC_RELEASE);
     return 0;
 }
-#define gort_issocktype(o) (Py_TYPE(o) == gort_socktype)
+#define gort_issocktype(o) (Py_TYPE(o) == __atomic_load_n(&gort_socktype, __ATOMIC_ACQUIRE))
 
 /* A socket's number now, -1 when it is closed. */
 static int __attribute__((unused))
@@ -45,6 +47,8 @@ gort_sockfileno(PyObject *sock)
  * long as asked for, and give most of it back, has malloc tidy up each time. */
 #define GORT_LITTLE 4096
 static __thread PyObject *gort_recvbuf;
+/* Whether to keep one of n bytes: a thread keeps no long one for good. */
+#define gort_tokeep(n) (!gort_recvbuf && (n) > GORT_LITTLE && (n) <= GORT_MUCH)
 
 /* The thread's M changes; with drop the thread leaves the runtime for good. */
 static void __attribute__((unused))
@@ -59,7 +63,7 @@ static PyObject *__attribute__((unused))
 gort_received(PyObject *data, ssize_t got)
 {
     Py_ssize_t n = PyBytes_GET_SIZE(data);
-    if (got <= GORT_LITTLE && n > GORT_LITTLE && !gort_recvbuf) {
+    if (got <= GORT_LITTLE && gort_tokeep(n)) {
         PyObject *little = PyBytes_FromStringAndSize(PyBytes_AS_STRING(data), got);
         if (little) {
             gort_recvbuf = data;
@@ -94,10 +98,10 @@ gort_recvnow_(int fd, PyObject **value, Py_ssize_t n)
     if (ts)
         PyEval_RestoreThread(ts);
     if (err) {
-        if (gort_recvbuf || n <= GORT_LITTLE)
-            Py_DECREF(data);
-        else
+        if (gort_tokeep(n))
             gort_recvbuf = data;
+        else
+            Py_DECREF(data);
         return err;
     }
     data = gort_received(data, got);

@@ -154,10 +154,10 @@ class G:
 
     # waiting: the op that it waits on; while it runs, that of its last gosched, or None.
     # locked: to a thread, written by its M alone while gp runs there; sched.lockedms has
-    # the M. waitsince: sched.clock when it
-    # parked. result: the Joins that wait for it, linked by `next`, until it is dead, and
-    # from then on what it returned or raised; lock covers the change, after which who was
-    # readied by it, or saw Gdead under the lock, reads it without.
+    # the M. waitsince: sched.clock when it parked. result: the Joins that wait for it,
+    # linked by `next`, until it is dead, and from then on what it returned or raised; lock
+    # covers the change, after which who was readied by it, or saw Gdead under the lock,
+    # reads it without. schedlink: under sched.lock.
 
     __slots__ = (
         "status_",
@@ -667,7 +667,7 @@ def greset(gp: G) -> None:
     gp.parentgoid = gp.waitsince = gp.waitreason = 0
     gp.calllasti = gp.outcome = 0
     gp.retrieved = gp.plain = gp.issystem = gp.cancelled = False
-    store_rel(gp.cancelreq, 0)
+    store_rel(gp.cancelreq, 0)  # nobody else has the record: no barrier
     store_rel(gp.status_, Gidle)
 
 

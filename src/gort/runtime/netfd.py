@@ -141,7 +141,7 @@ def recv(sock: Any, n: int = 65536) -> Netop:
     a stream.
 
     Raises OSError as sock.recv does, or with EBADF when the socket was closed or
-    net.notify_closing told of it meanwhile; TypeError and ValueError for what is no open
+    gort.notify_closing told of it meanwhile; TypeError and ValueError for what is no open
     socket, such as an ssl.SSLSocket, whose recv is another.
     """
     size = operator.index(n)

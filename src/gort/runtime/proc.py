@@ -452,7 +452,7 @@ def execute(mp: M) -> bool:
         store_rel(mp.curg.status_, Grunning)
         store_rel(mp.p.schedtick, load(mp.p.schedtick) + 1)
         mp.action = ANONE
-        store_rel(mp.p.status, mp.userword)  # release
+        store_rel(mp.p.status, mp.userword)  # release(mp, mp.p), which would count mp.p
         code = callplain(mp) if mp.curg.plain else gogo(mp)
         while code == YIELD and mp.action == ANONE:
             code = gothrow(mp.curg.coro, foreignawait(mp), mp.curg.ctx, mp.result)
