@@ -252,12 +252,16 @@ def test_joiner_cancelled_at_the_end() -> None:
                 time.sleep(0.001)
 
         def make() -> Any:
+            # It is to end on the thread that makes it: without a GIL another one only asks
+            # for the last reference to be dropped, and the waiters are woken meanwhile.
+            gort.lock_os_thread()
             coro = wait()
             made.append(weakref.ref(coro, gone))
             return coro
 
         async def wait() -> None:
             await ch.recv()
+            gort.unlock_os_thread()
 
         async def joiner() -> None:
             await target
