@@ -39,8 +39,12 @@ gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
  * those of METH_NOARGS ------------------------------------------------------------ */
 typedef PyObject *(*gort_makefn)(void);
 static gort_makefn gort_made;
-static struct {
-    size_t curg, waiting, state; /* of an M, a G, an op */
+/* Where the fields lie; set before the first op is made. */
+static struct gort_at {
+    size_t curg, p, userword, runword, action; /* of an M */
+    size_t waiting, cancelreq;                 /* of a G */
+    size_t status;                             /* of a P */
+    int32_t ayield;
 } gort_at;
 #define GORT_AT(type, o, field) (*(type *)((char *)(o) + gort_at.field))
 
@@ -67,7 +71,7 @@ gort_gosched(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (gp != Py_None) {
         PyObject *op = GORT_AT(PyObject *, gp, waiting);
         if (gort_likely(Py_TYPE(op) == gort_pooltype && gort_alone(op))) {
-            GORT_AT(int32_t, op, state) = 0; /* new */
+            ((struct gort_awaitable *)op)->state = GORT_OPNEW;
             return Py_NewRef(op);
         }
     }
@@ -75,20 +79,75 @@ gort_gosched(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 }
 
 static PyObject *__attribute__((unused))
-gort_fastgosched_(PyObject *slow, gort_makefn make, size_t curg, size_t waiting, size_t state)
+gort_fastgosched(PyObject *slow, gort_makefn make)
 {
     static PyMethodDef def = {"gosched", (PyCFunction)(void (*)(void))gort_gosched, METH_FASTCALL,
                               NULL};
     gort_made = make;
-    gort_at.curg = curg;
-    gort_at.waiting = waiting;
-    gort_at.state = state;
     return gort_builtin(&def, slow, "()");
 }
-/* mp, gp and op give their types. */
-#define gort_fastgosched(slow, make, mp, gp, op) \
-    gort_fastgosched_((slow), (make), offsetof(__typeof__(*(mp)), curg), \
-                      offsetof(__typeof__(*(gp)), waiting), \
-                      offsetof(__typeof__(*(op)), __pyx_base.state))
+/* The await slots of that op: Gosched.step() without a call and a count. The first step, where
+ * nothing is in the way, claims the P; the second one gives None, whoever comes. What is
+ * neither is step()'s. */
+static inline int
+gort_goschedstep(PyObject *o)
+{
+    struct gort_awaitable *op = (struct gort_awaitable *)o;
+    PyObject *mp = gort_curm;
+    if (op->state == GORT_OPYIELDED) {
+        op->state = GORT_OPDONE;
+        return GORT_RETURN;
+    }
+    if (!mp || op->state != GORT_OPNEW || GORT_AT(PyObject *, mp, curg) == Py_None ||
+        GORT_AT(PyObject *, mp, p) == Py_None ||
+        gort_load(GORT_AT(gort_atomic8, GORT_AT(PyObject *, mp, curg), cancelreq)) ||
+        gort_kept_used() ||
+        !gort_cas(GORT_AT(gort_atomic, GORT_AT(PyObject *, mp, p), status),
+                  GORT_AT(int64_t, mp, userword), GORT_AT(int64_t, mp, runword)))
+        return GORT_RAISE;
+    GORT_AT(int32_t, mp, action) = gort_at.ayield;
+    op->state = GORT_OPYIELDED;
+    return GORT_YIELD;
+}
+
+static PyObject *__attribute__((unused))
+gort_goschednext(PyObject *op)
+{
+    int code = gort_goschedstep(op);
+    if (gort_likely(code == GORT_RETURN))
+        return NULL;
+    if (gort_likely(code == GORT_YIELD))
+        Py_RETURN_NONE;
+    return gort_iternext(op);
+}
+
+static PySendResult __attribute__((unused))
+gort_goschedsend(PyObject *op, PyObject *arg, PyObject **result)
+{
+    int code = gort_goschedstep(op);
+    if (code == GORT_RAISE)
+        return gort_am_send(op, arg, result);
+    *result = Py_NewRef(Py_None);
+    return code == GORT_YIELD ? PYGEN_NEXT : PYGEN_RETURN;
+}
+
+static void __attribute__((unused))
+gort_goschedslots_(PyObject *cls, struct gort_at at)
+{
+    static PyAsyncMethods slots; /* a type that has none of its own shares its base's */
+    PyTypeObject *t = (PyTypeObject *)cls;
+    gort_at = at;
+    slots = *t->tp_as_async;
+    slots.am_send = gort_goschedsend;
+    t->tp_as_async = &slots;
+    t->tp_iternext = gort_goschednext;
+}
+/* mp, gp and pp give their types. */
+#define gort_goschedslots(cls, mp, gp, pp, ayield) \
+    gort_goschedslots_((cls), (struct gort_at){ \
+        offsetof(__typeof__(*(mp)), curg), offsetof(__typeof__(*(mp)), p), \
+        offsetof(__typeof__(*(mp)), userword), offsetof(__typeof__(*(mp)), runword), \
+        offsetof(__typeof__(*(mp)), action), offsetof(__typeof__(*(gp)), waiting), \
+        offsetof(__typeof__(*(gp)), cancelreq), offsetof(__typeof__(*(pp)), status), (ayield)})
 
 #endif

@@ -464,6 +464,12 @@ gort_ringcopy_(gort_ring *src, int64_t i, gort_ring *dst, int64_t j)
     __atomic_store_n(&dst->v[j & (GORT_RUNQ - 1)], o, __ATOMIC_RELAXED);
 }
 #define gort_ringput(r, i, o) gort_ringput_(&(r), (i), (PyObject *)(o))
+/* With the reference of that local variable, which is None then. */
+#define gort_ringmove(r, i, local) \
+    do { \
+        __atomic_store_n(&(r).v[(i) & (GORT_RUNQ - 1)], (PyObject *)(local), __ATOMIC_RELAXED); \
+        (local) = (void *)Py_NewRef(Py_None); \
+    } while (0)
 #define gort_ringcopy(src, i, dst, j) gort_ringcopy_(&(src), (i), &(dst), (j))
 
 /* Without a look at the item's type. */
@@ -667,12 +673,20 @@ struct gort_awaitable {
         gort_atomic won; /* the first field of park.Op */
         PyObject *link;
     };
+    PyObject *g, *tw;
+    int32_t state;
 };
-#define gort_checkop(op) \
+enum { GORT_OPNEW, GORT_OPPARKED, GORT_OPDONE, GORT_OPYIELDED };
+#define gort_checkop(op, new, done, yielded) \
     do { \
         _Static_assert(offsetof(__typeof__(*(op)), won) == offsetof(struct gort_awaitable, link) && \
                            sizeof((op)->won) == sizeof(PyObject *), \
                        "the pool's link"); \
+        _Static_assert(offsetof(__typeof__(*(op)), state) == \
+                               offsetof(struct gort_awaitable, state) && \
+                           (int)(new) == GORT_OPNEW && (int)(done) == GORT_OPDONE && \
+                           (int)(yielded) == GORT_OPYIELDED, \
+                       "the op's state"); \
     } while (0)
 
 static inline int
@@ -691,10 +705,16 @@ gort_step(PyObject *o, PyObject **value)
     return code;
 }
 
+static inline int
+gort_kept_used(void)
+{
+    return gort_keptp && *gort_keptp && ((PyStopIterationObject *)*gort_keptp)->value;
+}
+
 static inline void
 gort_kept_clear(void)
 {
-    if (gort_keptp && *gort_keptp)
+    if (gort_kept_used())
         Py_CLEAR(((PyStopIterationObject *)*gort_keptp)->value);
 }
 
@@ -741,7 +761,7 @@ gort_raise(int code, PyObject *value)
     Py_XDECREF(value);
 }
 
-static PyObject *__attribute__((unused))
+static PyObject *__attribute__((noinline, unused))
 gort_iternext(PyObject *op)
 {
     PyObject *value = NULL;
@@ -760,7 +780,7 @@ gort_iternext(PyObject *op)
     return NULL;
 }
 
-static PySendResult __attribute__((unused))
+static PySendResult __attribute__((noinline, unused))
 gort_am_send(PyObject *op, PyObject *arg, PyObject **result)
 {
     PyObject *value = NULL;

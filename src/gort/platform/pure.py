@@ -372,6 +372,9 @@ def ringput(r: list[Any], i: int, o: Any) -> None:
     r[i % RUNQ] = [o]
 
 
+ringmove = ringput
+
+
 def ringtake(r: list[Any], i: int) -> Any:
     cell = r[i % RUNQ]
     o = cell[0]

@@ -666,6 +666,9 @@ def ringput(r: list[Any], i: int, o: Any) -> None:
     r[i % RUNQ] = [o]
 
 
+ringmove = ringput
+
+
 def ringtake(r: list[Any], i: int) -> Any:
     point("ringtake")
     cell = r[i % RUNQ]

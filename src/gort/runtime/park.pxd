@@ -16,17 +16,21 @@ cdef extern from "call.h":
     Gosched poolget "gort_poolget"()
     Gosched moved "gort_moved"(Gosched v)
     ctypedef object (*makefn "gort_makefn")()
-    object gort_fastgosched(object slow, makefn make, M mp, G gp, Gosched op)
+    object gort_fastgosched(object slow, makefn make)
+    void gort_goschedslots(object cls, M mp, G gp, P pp, int32_t ayield) noexcept
 
 cdef extern from "native.h":
-    void gort_checkop(Op op) noexcept
+    void gort_checkop(Op op, int new, int done, int yielded) noexcept
 
 cdef inline void checkop() noexcept:
-    """The pool's link stands in the word of `won`: else it does not compile."""
-    gort_checkop(<Op>None)
+    """What C knows of an op: else it does not compile."""
+    gort_checkop(<Op>None, OPNEW, OPDONE, OPYIELDED)
 
 cdef inline object fastgosched(object slow):
-    return gort_fastgosched(slow, newgosched, None, None, None)
+    return gort_fastgosched(slow, newgosched)
+
+cdef inline void goschedslots(type cls) noexcept:
+    gort_goschedslots(cls, None, None, None, AYIELD)
 
 cdef class Threadwaiter:
     cdef note n

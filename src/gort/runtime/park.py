@@ -91,6 +91,9 @@ if not cython.compiled:
     def fastgosched(slow: Any) -> Any:
         return slow
 
+    def goschedslots(cls: type) -> None:
+        pass
+
 
 class Cancelled(BaseException):
     """Raised in a cancelled goroutine by every op that it awaits.
@@ -444,7 +447,10 @@ def throwmain(gp: G, exc: BaseException) -> None:
 @cython.no_gc
 @cython.cclass
 class Gosched(Op):
-    """gort.gosched. Its second step is no resume(): it gives None, whoever comes."""
+    """gort.gosched. Its second step is no resume(): it gives None, whoever comes.
+
+    Compiled, both steps are in call.h where nothing is in the way.
+    """
 
     __slots__ = ()
 
@@ -497,4 +503,5 @@ gosched = fastgosched(gosched)
 
 checkop()
 install_slots(Gosched)
+goschedslots(Gosched)
 poolops(Gosched)

@@ -16,7 +16,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
 from .netpoll cimport Iowait, netpoll, readylist
 from .osthread cimport droplockedg
 from .park cimport Op, dropasync, opready, parkdone, ready, win
-from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal)
+from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqputcurg, runqsteal)
 from .timers cimport checktimers
 
 cdef extern from "spawn.h":
@@ -115,7 +115,6 @@ cdef void endidle(G gp, object exc)
 cdef void publish(M mp, G gp, object value, int code) noexcept
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
-cdef void goyield(M mp, G gp) noexcept
 cdef bint goschedimpl(M mp, G gp, int action)
 cdef bint startcoro(G gp, M mp)
 cdef object mp_result(M mp)

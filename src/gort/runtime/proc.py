@@ -105,7 +105,7 @@ if not cython.compiled:
     STEALTRIES = 4
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
-    from .runq import globrunqget, globrunqput, runqempty, runqget, runqput, runqsteal
+    from .runq import globrunqget, globrunqput, runqempty, runqget, runqputcurg, runqsteal
     from .timers import checktimers
 
     takenext = slotswap
@@ -464,11 +464,13 @@ def execute(mp: M) -> bool:
                         return goschedimpl(mp, takecurg(mp), ALOSTP)
                     continue
             return goexit0(mp, code)
+        if mp.action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
+            # Behind just as many as on the global queue, without the lock that all Ps share.
+            store_rel(mp.curg.status_, Grunnable)
+            runqputcurg(mp)
+            return True
         gp = takecurg(mp)
         if mp.action != APARK:
-            if mp.action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
-                goyield(mp, gp)
-                return True
             return goschedimpl(mp, gp, mp.action)
         if parkdone(gp):
             return True
@@ -485,13 +487,6 @@ def callplain(mp: M) -> int:
     if code == RETURN and startcoro(mp.curg, mp):
         code = gogo(mp)
     return code
-
-
-def goyield(mp: M, gp: G) -> None:
-    """A goroutine that yielded while the global queue is empty: at the tail of its P's ring.
-    That is behind just as many, without the lock that all Ps share."""
-    store_rel(gp.status_, Grunnable)
-    runqput(mp.p, gp, False)
 
 
 def goschedimpl(mp: M, gp: G, action: int) -> bool:

@@ -2,8 +2,9 @@
 
 Ring invariants. The owner P alone puts, at runqtail, and publishes a slot with
 a release store of the tail. Owner and thieves take, at runqhead, by a
-compare-and-swap of the head: whoever advances it owns what it passed. A thief
-reads slots before its CAS as raw words and counts no reference until it won.
+compare-and-swap of the head: whoever advances it owns what it passed. Where there
+is one P there is no thief, and its owner stores the head. A thief reads slots
+before its CAS as raw words and counts no reference until it won.
 The inherited slice: runnext goes first and keeps its predecessor's tick, so
 that two goroutines which hand over to each other share one time slice.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import cython
 
-from .gmp import G, P
+from .gmp import G, M, P
 
 if not cython.compiled:
     from ..platform import (
@@ -25,16 +26,44 @@ if not cython.compiled:
         queueput,
         queuetake,
         ringcopy,
+        ringmove,
         ringput,
         ringtake,
         slotput,
         slotset,
         slotswap,
         store_rel,
+        takecurg,
         unlock,
         usleep,
     )
     from .gmp import PSTATE, Prunning, Puser, sched
+
+    # runq.pxd inlines these two.
+
+    def runqputcurg(mp: M) -> None:
+        """Queue the goroutine that ran on mp at the tail of its P, by move; owner only."""
+        gp = takecurg(mp)
+        t = load(mp.p.runqtail)
+        if t - load(mp.p.runqhead) < RUNQ:
+            ringmove(mp.p.runq, t, gp)
+            store_rel(mp.p.runqtail, t + 1)  # publishes the slot to thieves
+        else:
+            runqput(mp.p, gp, False)
+
+    def runqget(pp: P) -> G | None:
+        """Take the next goroutine from the ring; owner only. runnext is the caller's."""
+        while True:
+            h = load(pp.runqhead)
+            if load(pp.runqtail) == h:
+                return None
+            # The number of Ps changes in a stopped world only: where there is one P, nobody
+            # steals until it has come to a safe-point.
+            if load(sched.nprocs) == 1:
+                store_rel(pp.runqhead, h + 1)
+                return ringtake(pp.runq, h)
+            if cas(pp.runqhead, h, h + 1):
+                return ringtake(pp.runq, h)
 
 
 def runqempty(pp: P) -> bool:
@@ -97,16 +126,6 @@ def runqputslow(pp: P, extra: G, h: int, t: int) -> bool:
     globrunqput(extra)
     unlock(sched.lock)
     return True
-
-
-def runqget(pp: P) -> G | None:
-    """Take the next goroutine from the ring; owner only. runnext is the caller's."""
-    while True:
-        h = load(pp.runqhead)
-        if load(pp.runqtail) == h:
-            return None
-        if cas(pp.runqhead, h, h + 1):
-            return ringtake(pp.runq, h)
 
 
 def runqgrab(victim: P, pp: P, stealrunnext: bool) -> int:
