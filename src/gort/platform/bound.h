@@ -6,7 +6,7 @@
 #ifndef GORT_BOUND_H
 #define GORT_BOUND_H
 
-#include "native.h"
+#include "op.h"
 
 typedef PyObject *(*gort_withfn)(PyObject *self);
 
@@ -26,7 +26,7 @@ typedef struct {
     PyObject *self;      /* in the pool the link */
 } gort_bound;
 
-_Static_assert(offsetof(gort_bound, self) == offsetof(struct gort_awaitable, link),
+_Static_assert(offsetof(gort_bound, self) == offsetof(struct gort_op, link),
                "the pool's link");
 
 static PyObject *

@@ -2,7 +2,7 @@
 #ifndef GORT_CALL_H
 #define GORT_CALL_H
 
-#include "native.h"
+#include "op.h"
 
 /* ---- (fn, /, *args, **kwargs), without a dict where there are no keywords ------ */
 typedef PyObject *(*gort_callfn)(PyObject *fn, PyObject *args);
@@ -39,15 +39,6 @@ gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
  * those of METH_NOARGS ------------------------------------------------------------ */
 typedef PyObject *(*gort_makefn)(void);
 static gort_makefn gort_made;
-/* Where the fields lie; set before the first op is made. */
-static struct gort_at {
-    size_t curg, p, userword, runword, action; /* of an M */
-    size_t waiting, cancelreq;                 /* of a G */
-    size_t status;                             /* of a P */
-    int32_t ayield;
-} gort_at;
-#define GORT_AT(type, o, field) (*(type *)((char *)(o) + gort_at.field))
-
 /* Whether nobody but the field it lies in holds o, and this thread made it. Acquire: another
  * thread that awaited it has written to it before it let go. */
 static inline int
@@ -67,11 +58,11 @@ gort_gosched(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
     if (nargs != 0)
         return PyObject_Vectorcall(self, args, nargs, NULL);
-    PyObject *gp = gort_curm ? GORT_AT(PyObject *, gort_curm, curg) : Py_None;
-    if (gp != Py_None) {
-        PyObject *op = GORT_AT(PyObject *, gp, waiting);
+    struct gort_m *mp = (struct gort_m *)gort_curm;
+    if (mp && (PyObject *)mp->curg != Py_None) {
+        PyObject *op = mp->curg->waiting;
         if (gort_likely(Py_TYPE(op) == gort_pooltype && gort_alone(op))) {
-            ((struct gort_awaitable *)op)->state = GORT_OPNEW;
+            ((struct gort_op *)op)->state = GORT_OPNEW;
             return Py_NewRef(op);
         }
     }
@@ -86,26 +77,21 @@ gort_fastgosched(PyObject *slow, gort_makefn make)
     gort_made = make;
     return gort_builtin(&def, slow, "()");
 }
-/* The await slots of that op: Gosched.step() without a call and a count. The first step, where
- * nothing is in the way, claims the P; the second one gives None, whoever comes. What is
- * neither is step()'s. */
+/* The await slots of that op: Gosched.step(), as gort_opstep() is Op's. The first step claims
+ * the P; the second one gives None, whoever comes. */
 static inline int
-gort_goschedstep(PyObject *o)
+gort_goschedstep(struct gort_op *op)
 {
-    struct gort_awaitable *op = (struct gort_awaitable *)o;
-    PyObject *mp = gort_curm;
+    struct gort_m *mp = (struct gort_m *)gort_curm;
     if (op->state == GORT_OPYIELDED) {
         op->state = GORT_OPDONE;
         return GORT_RETURN;
     }
-    if (!mp || op->state != GORT_OPNEW || GORT_AT(PyObject *, mp, curg) == Py_None ||
-        GORT_AT(PyObject *, mp, p) == Py_None ||
-        gort_load(GORT_AT(gort_atomic8, GORT_AT(PyObject *, mp, curg), cancelreq)) ||
-        gort_kept_used() ||
-        !gort_cas(GORT_AT(gort_atomic, GORT_AT(PyObject *, mp, p), status),
-                  GORT_AT(int64_t, mp, userword), GORT_AT(int64_t, mp, runword)))
+    if (!mp || op->state != GORT_OPNEW || (PyObject *)mp->curg == Py_None ||
+        gort_load(mp->curg->cancelreq) != 0 || (PyObject *)mp->p == Py_None ||
+        gort_kept_used() || !gort_cas(mp->p->status, mp->userword, mp->runword))
         return GORT_RAISE;
-    GORT_AT(int32_t, mp, action) = gort_at.ayield;
+    mp->action = GORT_AYIELD;
     op->state = GORT_OPYIELDED;
     return GORT_YIELD;
 }
@@ -113,7 +99,7 @@ gort_goschedstep(PyObject *o)
 static PyObject *__attribute__((unused))
 gort_goschednext(PyObject *op)
 {
-    int code = gort_goschedstep(op);
+    int code = gort_goschedstep((struct gort_op *)op);
     if (gort_likely(code == GORT_RETURN))
         return NULL;
     if (gort_likely(code == GORT_YIELD))
@@ -124,30 +110,20 @@ gort_goschednext(PyObject *op)
 static PySendResult __attribute__((unused))
 gort_goschedsend(PyObject *op, PyObject *arg, PyObject **result)
 {
-    int code = gort_goschedstep(op);
+    int code = gort_goschedstep((struct gort_op *)op);
     if (code == GORT_RAISE)
         return gort_am_send(op, arg, result);
     *result = Py_NewRef(Py_None);
     return code == GORT_YIELD ? PYGEN_NEXT : PYGEN_RETURN;
 }
 
+/* After install_slots. */
 static void __attribute__((unused))
-gort_goschedslots_(PyObject *cls, struct gort_at at)
+gort_goschedslots(PyObject *cls)
 {
-    static PyAsyncMethods slots; /* a type that has none of its own shares its base's */
     PyTypeObject *t = (PyTypeObject *)cls;
-    gort_at = at;
-    slots = *t->tp_as_async;
-    slots.am_send = gort_goschedsend;
-    t->tp_as_async = &slots;
     t->tp_iternext = gort_goschednext;
+    t->tp_as_async->am_send = gort_goschedsend;
 }
-/* mp, gp and pp give their types. */
-#define gort_goschedslots(cls, mp, gp, pp, ayield) \
-    gort_goschedslots_((cls), (struct gort_at){ \
-        offsetof(__typeof__(*(mp)), curg), offsetof(__typeof__(*(mp)), p), \
-        offsetof(__typeof__(*(mp)), userword), offsetof(__typeof__(*(mp)), runword), \
-        offsetof(__typeof__(*(mp)), action), offsetof(__typeof__(*(gp)), waiting), \
-        offsetof(__typeof__(*(gp)), cancelreq), offsetof(__typeof__(*(pp)), status), (ayield)})
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef GORT_CASES_H
 #define GORT_CASES_H
 
-#include "native.h"
+#include "op.h"
 
 typedef PyObject *(*gort_newselectfn)(void);
 typedef int (*gort_addcasefn)(PyObject *sel, PyObject *op, int32_t index);

@@ -77,7 +77,7 @@ cdef class Awaitable:
     cdef int step(self) noexcept
     cdef void reset(self) noexcept
 
-cdef extern from "native.h":
+cdef extern from "op.h":
     ctypedef void (*resetfn "gort_resetfn")(PyObject* op) noexcept
     int gort_install_slots(object cls) except -1
     void gort_poolops_(object cls, resetfn reset) noexcept

@@ -3,7 +3,7 @@
 #ifndef GORT_SPAWN_H
 #define GORT_SPAWN_H
 
-#include "native.h"
+#include "op.h"
 
 /* ---- records: Gs ---------------------------------------------------------------
  * A record is not tracked by the collector while its goroutine lives: all live ones

@@ -7,7 +7,7 @@ from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, link, sched
 from .machine cimport claim, release
 from .park cimport Op, opready, win
 
-cdef extern from "native.h":
+cdef extern from "op.h":
     Chanop poolget "gort_poolget"()
     void bufput "gort_bufput"(Ringbuf b, Py_ssize_t i, object o) noexcept
     object buftake "gort_buftake"(Ringbuf b, Py_ssize_t i)

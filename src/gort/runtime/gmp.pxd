@@ -72,6 +72,7 @@ cdef enum:
 
 @cython.final
 cdef class G:
+    cdef Awaitable waiting
     cdef atomic8 status_
     cdef atomic8 cancelreq
     cdef int8_t locked
@@ -90,7 +91,6 @@ cdef class G:
     cdef slot ctx
     cdef slot schedlink
     cdef link alllink
-    cdef Awaitable waiting
     cdef object result
     cdef object scope
     cdef object group
@@ -101,20 +101,20 @@ cdef class G:
 cdef class M:
     cdef readonly int64_t id
     cdef P p
-    cdef P nextp
-    cdef G nextg
     cdef G curg
+    cdef int64_t userword
+    cdef int64_t runword
+    cdef int64_t sysword
+    cdef int32_t action
+    cdef bint spinning
+    cdef G nextg
     cdef G lockedg
+    cdef P nextp
     cdef M schedlink
     cdef note park
     cdef slot result
     cdef int64_t gen
-    cdef int64_t userword
-    cdef int64_t runword
-    cdef int64_t sysword
-    cdef bint spinning
     cdef bint ism0
-    cdef int32_t action
     cdef int32_t lockcount
     cdef readonly object ident
     cdef void renew(self, int64_t id, int64_t gen)
@@ -123,13 +123,13 @@ cdef class M:
 cdef class P:
     cdef readonly int64_t id
     cdef atomic status
+    cdef atomic preempt
     cdef atomic runqhead
     cdef atomic runqtail
     cdef ring runq
     cdef slot runnext
     cdef atomic schedtick
     cdef atomic syscalltick
-    cdef atomic preempt
     cdef int64_t seentick
     cdef int64_t seenwhen
     cdef int64_t goidcache

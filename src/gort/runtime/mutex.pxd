@@ -9,7 +9,7 @@ from .machine cimport claim, release, stale
 from .park cimport Op, opready
 from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
 
-cdef extern from "native.h":
+cdef extern from "op.h":
     Lockop poolget "gort_poolget"()
     Lockop moved "gort_moved"(Lockop v)
     M curm "gort_getm_"()

@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Po
 from .gmp cimport G, Grunning, M, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .park cimport Op, opready, win
 
-cdef extern from "native.h":
+cdef extern from "op.h":
     Iowait poolget "gort_poolget"()
     Iowait moved "gort_moved"(Iowait v)
 

@@ -17,20 +17,26 @@ cdef extern from "call.h":
     Gosched moved "gort_moved"(Gosched v)
     ctypedef object (*makefn "gort_makefn")()
     object gort_fastgosched(object slow, makefn make)
-    void gort_goschedslots(object cls, M mp, G gp, P pp, int32_t ayield) noexcept
+    void gort_goschedslots(object cls) noexcept
 
-cdef extern from "native.h":
-    void gort_checkop(Op op, int new, int done, int yielded) noexcept
+cdef extern from "op.h":
+    void* opvtab "__pyx_vtabptr_4gort_7runtime_4park_Op"
+    void gort_checkop(Op op, M mp, G gp, P pp) noexcept
+    void gort_checkoptab(void* vtab) noexcept
+    void gort_checkstates(int new, int parked, int done, int yielded, int ready, int agosched,
+                          int ayield) noexcept
 
 cdef inline void checkop() noexcept:
     """What C knows of an op: else it does not compile."""
-    gort_checkop(<Op>None, OPNEW, OPDONE, OPYIELDED)
+    gort_checkop(<Op>None, <M>None, <G>None, <P>None)
+    gort_checkoptab(opvtab)
+    gort_checkstates(OPNEW, OPPARKED, OPDONE, OPYIELDED, WREADY, AGOSCHED, AYIELD)
 
 cdef inline object fastgosched(object slow):
     return gort_fastgosched(slow, newgosched)
 
 cdef inline void goschedslots(type cls) noexcept:
-    gort_goschedslots(cls, None, None, None, AYIELD)
+    gort_goschedslots(cls)
 
 cdef class Threadwaiter:
     cdef note n
@@ -48,22 +54,22 @@ cdef class Op(Awaitable):
     cdef int32_t code
     @cython.locals(mp=M, pp=P)
     cdef int step(self) noexcept
+    cdef void reset(self) noexcept
+    cdef int start(self, P pp) noexcept
+    cdef int finish(self) noexcept
+    @cython.locals(won=int64_t)
+    cdef int resume(self, M mp) noexcept
     @cython.final
     cdef int outside(self) noexcept
     @cython.final
     cdef int refuse(self, object exc) noexcept
     @cython.final
     cdef int nop(self, M mp) noexcept
-    @cython.locals(won=int64_t)
-    cdef int resume(self, M mp) noexcept
     @cython.final
     cdef int reused(self) noexcept
     @cython.final
     @cython.locals(gp=G)
     cdef int lost(self, M mp, int64_t won) noexcept
-    cdef void reset(self) noexcept
-    cdef int start(self, P pp) noexcept
-    cdef int finish(self) noexcept
     cdef void unqueue(self) noexcept
     @cython.final
     cdef int fail(self, object exc) noexcept

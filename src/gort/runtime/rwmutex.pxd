@@ -8,7 +8,7 @@ from .gmp cimport P
 from .park cimport Op, opready
 from .sema cimport Locker, Passed, Semop, Waitq, chainlen, passed, readyall, requeue
 
-cdef extern from "native.h":
+cdef extern from "op.h":
     Rwop poolget "gort_poolget"()
     Rwop moved "gort_moved"(Rwop v)
 

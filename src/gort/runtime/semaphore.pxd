@@ -8,7 +8,7 @@ from .gmp cimport P
 from .park cimport Op
 from .sema cimport Passed, Semop, Waitq, passed, readyall
 
-cdef extern from "native.h":
+cdef extern from "op.h":
     Acquire poolget "gort_poolget"()
     Acquire moved "gort_moved"(Acquire v)
 
