@@ -21,7 +21,7 @@ def test_readied_while_it_parks_on_another_p() -> None:
         """Parks, and is readied before its frames have returned."""
 
         def start(self, pp: Any) -> int:
-            self.gopark(1)
+            park.gopark(self, 1)
             assert park.win(self)
             park.goready(self.g, pp, False)
             return YIELD

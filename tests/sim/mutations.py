@@ -67,12 +67,12 @@ MUTATIONS = {
     ),
     "notoken": Mutation(
         "goready makes a goroutine runnable before it has parked, without a token",
-        "park.goready",
+        "park.castogrunnable",
         """            if cas(gp.status_, Gparking, Gparkready):
-                return  # step 2: its M runs it again
+                return False  # step 2
 """,
         """            if cas(gp.status_, Gparking, Grunnable):
-                break
+                return True
 """,
         ("pingpong", "many_to_many"),
     ),
@@ -201,7 +201,7 @@ MUTATIONS = {
     "parkcancel": Mutation(
         "parkdone does not look for a cancel that came while it parked",
         "park.parkdone",
-        "if load(gp.cancelreq) != 0:",
+        "if unlikely(load(gp.cancelreq) != 0):",
         "if False:",
         ("cancelled_sleepers", "cancel_races_ready", "select_cancelled_takes_nothing"),
     ),
@@ -271,8 +271,8 @@ MUTATIONS = {
     "nowakep": Mutation(
         "who makes a goroutine runnable wakes nobody",
         "park.ready",
-        "    wakep(pp)\n",
-        "",
+        "            wakep(pp)\n",
+        "            pass\n",
         ("idle_ps_take_new_work", "wake_then_compute"),
     ),
     "lastspinner": Mutation(
@@ -454,14 +454,14 @@ MUTATIONS = {
         "Cond.wait drops its lock before it stands in the queue",
         "cond.Condwait.start",
         """        lock(c.mu)
-        self.gopark(12)
+        gopark(self, 12)
         c.q.push(self)
         unlock(c.mu)
         c.locker.drop(pp)
 """,
         """        c.locker.drop(pp)
         lock(c.mu)
-        self.gopark(12)
+        gopark(self, 12)
         c.q.push(self)
         unlock(c.mu)
 """,

@@ -25,6 +25,12 @@
 #include <unistd.h>
 
 #define gort_likely(x) __builtin_expect(!!(x), 1)
+/* Never, as far as where the code goes: it is not inlined, and needs no frame around it. */
+#if defined(__has_builtin) && __has_builtin(__builtin_expect_with_probability)
+#define gort_unlikely(x) __builtin_expect_with_probability(!!(x), 0, 1.0)
+#else
+#define gort_unlikely(x) __builtin_expect(!!(x), 0)
+#endif
 
 /* ---- reference counts ------------------------------------------------------
  * None, and what gort_uncounted() was told of, is not counted, so nothing writes to what all
@@ -102,21 +108,25 @@ gort_decref(PyObject *op)
     uint32_t local = __atomic_load_n(&op->ob_ref_local, __ATOMIC_RELAXED);
     if (local == _Py_IMMORTAL_REFCNT_LOCAL)
         return;
-    if (gort_likely(_Py_IsOwnedByCurrentThread(op) && local > 1))
-        __atomic_store_n(&op->ob_ref_local, local - 1, __ATOMIC_RELAXED);
-    else
+    if (gort_unlikely(!_Py_IsOwnedByCurrentThread(op) || local <= 1))
         gort_decref_last(op);
+    else
+        __atomic_store_n(&op->ob_ref_local, local - 1, __ATOMIC_RELAXED);
 }
 #else
+/* The end of an object is out of the way, so that what only counts needs no frame for it. */
 static inline __attribute__((always_inline)) void
 gort_decref(PyObject *op)
 {
 #if PY_VERSION_HEX < 0x030C0000
     if (op == Py_None)
         return;
+#else
+    if (gort_isnone(op) || _Py_IsImmortal(op))
+        return;
 #endif
-    if (!gort_isnone(op))
-        Py_DECREF(op);
+    if (gort_unlikely(--op->ob_refcnt == 0))
+        _Py_Dealloc(op);
 }
 #endif
 

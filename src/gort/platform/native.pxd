@@ -46,6 +46,7 @@ cdef extern from "native.h" nogil:
     int64_t evseq "gort_evseq"(events evs, int i) noexcept
 
     bint slotset "gort_slotset"(slot s) noexcept
+    bint unlikely "gort_unlikely"(bint x) noexcept
     void ringcopy "gort_ringcopy"(ring src, int64_t i, ring dst, int64_t j) noexcept
 
 cdef extern from "native.h":

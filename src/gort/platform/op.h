@@ -8,7 +8,8 @@
 struct gort_g {
     PyObject_HEAD
     PyObject *waiting;
-    gort_atomic8 status, cancelreq;
+    gort_atomic8 status_, cancelreq;
+    int8_t waitreason;
 };
 
 struct gort_p {
@@ -55,7 +56,8 @@ struct gort_optab {
 /* As in gmp.py. */
 enum { GORT_OPNEW, GORT_OPPARKED, GORT_OPDONE, GORT_OPYIELDED };
 enum { GORT_WPENDING, GORT_WREADY };
-enum { GORT_AGOSCHED = 2, GORT_AYIELD = 4 };
+enum { GORT_APARK = 1, GORT_AGOSCHED, GORT_AYIELD = 4 };
+enum { GORT_GPARKING = 7 };
 
 #define gort_at(o, what, field) \
     (offsetof(__typeof__(*(o)), field) == offsetof(struct gort_##what, field))
@@ -68,7 +70,9 @@ enum { GORT_AGOSCHED = 2, GORT_AYIELD = 4 };
         _Static_assert(gort_at(m_, m, p) && gort_at(m_, m, curg) && gort_at(m_, m, userword) && \
                            gort_at(m_, m, runword) && gort_at(m_, m, action), \
                        "M"); \
-        _Static_assert(gort_at(g_, g, waiting) && gort_at(g_, g, cancelreq), "G"); \
+        _Static_assert(gort_at(g_, g, waiting) && gort_at(g_, g, status_) && \
+                           gort_at(g_, g, cancelreq) && gort_at(g_, g, waitreason), \
+                       "G"); \
         _Static_assert(gort_at(p_, p, status) && gort_at(p_, p, preempt), "P"); \
     } while (0)
 /* vtab: a pointer to Op's table of methods. */
@@ -76,11 +80,12 @@ enum { GORT_AGOSCHED = 2, GORT_AYIELD = 4 };
     _Static_assert(gort_at(vtab, optab, start) && gort_at(vtab, optab, finish) && \
                        gort_at(vtab, optab, resume), \
                    "Op's methods")
-#define gort_checkstates(new, parked, done, yielded, ready, agosched, ayield) \
+#define gort_checkstates(new, parked, done, yielded, ready, apark, agosched, ayield, parking) \
     _Static_assert(gort_same(new, GORT_OPNEW) && gort_same(parked, GORT_OPPARKED) && \
                        gort_same(done, GORT_OPDONE) && gort_same(yielded, GORT_OPYIELDED) && \
-                       gort_same(ready, GORT_WREADY) && gort_same(agosched, GORT_AGOSCHED) && \
-                       gort_same(ayield, GORT_AYIELD), \
+                       gort_same(ready, GORT_WREADY) && gort_same(apark, GORT_APARK) && \
+                       gort_same(agosched, GORT_AGOSCHED) && gort_same(ayield, GORT_AYIELD) && \
+                       gort_same(parking, GORT_GPARKING), \
                    "gmp.py's numbers")
 
 /* ---- await slots -----------------------------------------------------------
@@ -199,6 +204,40 @@ gort_opstep(struct gort_op *op)
     }
     return op->vtab->step(op);
 }
+
+/* park.gopark(). The store of the status is a release: who reads parking sees the fields. */
+static inline void
+gort_gopark_(struct gort_op *op, int8_t reason)
+{
+    if (op->tw != Py_None)
+        return;
+    struct gort_m *mp = (struct gort_m *)gort_curm;
+    struct gort_g *gp = mp->curg;
+    Py_SETREF(op->g, Py_NewRef((PyObject *)gp));
+    Py_SETREF(gp->waiting, Py_NewRef((PyObject *)op));
+    gp->waitreason = reason;
+    mp->action = GORT_APARK;
+    gort_store_rel(gp->status_, GORT_GPARKING);
+}
+#define gort_gopark(op, reason) gort_gopark_((struct gort_op *)(op), (reason))
+
+/* A value goes from one op to another, which has None. */
+#define gort_swapvalue(a, b) \
+    do { \
+        struct gort_op *a_ = (struct gort_op *)(a), *b_ = (struct gort_op *)(b); \
+        PyObject *v_ = a_->value; \
+        a_->value = b_->value; \
+        b_->value = v_; \
+    } while (0)
+
+/* The fields of a channel's op that has None there. */
+#define gort_chanopput(op, c_, kind_, value_) \
+    do { \
+        Py_INCREF(c_); \
+        (op)->c = (c_); \
+        (op)->kind = (kind_); \
+        ((struct gort_op *)(op))->value = Py_NewRef(value_); \
+    } while (0)
 
 /* What the op gives, where that is not to yield. None is there already: one that all
  * goroutines share is not written to. */

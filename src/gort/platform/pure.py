@@ -330,6 +330,11 @@ def moved(v: Any) -> Any:
     return v
 
 
+def unlikely(x: bool) -> bool:
+    """x, of which the compiler may assume that it is false nearly always."""
+    return x
+
+
 def iscoroutinefunction(fn: Any) -> bool:
     """Whether calling fn makes a coroutine and does nothing else."""
     if type(fn) is MethodType:
@@ -511,6 +516,16 @@ class Awaitable:
 
 def install_slots(cls: type) -> None:
     """Nothing to do: `__next__` is the slot."""
+
+
+def swapvalue(a: Any, b: Any) -> None:
+    a.value, b.value = b.value, a.value
+
+
+def chanopput(op: Any, c: Any, kind: int, value: Any) -> None:
+    op.c = c
+    op.kind = kind
+    op.value = value
 
 
 def poolops(cls: type) -> None:

@@ -39,6 +39,7 @@ from .pure import (
     buftake,
     callsite,
     callsite_of,
+    chanopput,
     checksignals,
     copycontext,
     curm,
@@ -84,9 +85,11 @@ from .pure import (
     slottake,
     sockfileno,
     socknumber,
+    swapvalue,
     takecurg,
     tupleat,
     uncounted,
+    unlikely,
 )
 
 RUNQ = 8

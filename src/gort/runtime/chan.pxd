@@ -2,16 +2,18 @@ cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
-                                lock, mutex, unlock)
+                                lock, mutex, unlikely, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, link, sched
 from .machine cimport claim, release
-from .park cimport Op, opready, win
+from .park cimport Op, gopark, opready, win
 
 cdef extern from "op.h":
     Chanop poolget "gort_poolget"()
     void bufput "gort_bufput"(Ringbuf b, Py_ssize_t i, object o) noexcept
     object buftake "gort_buftake"(Ringbuf b, Py_ssize_t i)
     Chanop moved "gort_moved"(Chanop v)
+    void swapvalue "gort_swapvalue"(Chanop a, Chanop b) noexcept
+    void chanopput "gort_chanopput"(Chanop op, Chan c, int kind, object value) noexcept
 
 cdef extern from "link.h":
     void linkput "gort_linkput"(link head, link l, Chanop owner) noexcept
@@ -89,6 +91,7 @@ cdef bint winsudog(Chanop sg) noexcept
 cdef void readysudog(Chanop sg, P pp, bint next) noexcept
 @cython.locals(op=Chanop)
 cdef Chanop newop(Chan c, int kind, object value)
+cdef Chanop firstop()
 @cython.locals(sg=Chanop, woken=list)
 cdef void closechan(Chan c, P pp) except *
 @cython.locals(mp=M)

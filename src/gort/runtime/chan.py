@@ -31,6 +31,7 @@ if not cython.compiled:
         bufput,
         buftake,
         cas,
+        chanopput,
         getm,
         install_slots,
         link,
@@ -44,11 +45,13 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
+        swapvalue,
+        unlikely,
         unlock,
     )
     from .gmp import OPNEW, WPENDING, WREADY, M, P, sched
     from .machine import claim, release
-    from .park import opready
+    from .park import gopark, opready
 
     KSEND = 0
     KRECV = 1
@@ -299,7 +302,7 @@ class Chanop(Op):
             self.nextcase = None
 
     def start(self, pp: P) -> int:
-        if self.used:
+        if unlikely(self.used):
             self.value = RuntimeError(
                 "this op was given to select already: an op is used once, make a new one"
             )
@@ -310,7 +313,7 @@ class Chanop(Op):
         else:
             code = tryrecv(self, pp)
         if code == AGAIN:
-            self.gopark(2 if self.kind == KSEND else 1)
+            gopark(self, 2 if self.kind == KSEND else 1)
             self.c.enqueue(self)
             unlock(self.c.lock)
             return YIELD
@@ -350,14 +353,18 @@ class Chanop(Op):
 
 def newop(c: Chan, kind: int, value: Any) -> Chanop:
     op = poolget()
-    if op is None:
-        op = Chanop.__new__(Chanop)
-        if not cython.compiled:
-            op.__init__()  # type: ignore[misc]
-    op.c = c
-    op.kind = kind
-    op.value = value
+    if unlikely(op is None):
+        op = firstop()
+    chanopput(op, c, kind, value)
     return moved(op)
+
+
+def firstop() -> Chanop:
+    """One that no dead op's memory was left for."""
+    op = Chanop.__new__(Chanop)
+    if not cython.compiled:
+        op.__init__()  # type: ignore[misc]
+    return op
 
 
 def winsudog(sg: Chanop) -> bool:
@@ -391,15 +398,14 @@ def trysend(op: Chanop, pp: P) -> int:
     user's code.
     """
     op.ok = True
-    if op.c.closed:
+    if unlikely(op.c.closed):
         op.ok = False
         return RETURN
     if not linkempty(op.c.recvq):
         sg = op.c.takerecv()
         if sg is not None:
-            sg.value = op.value
+            swapvalue(sg, op)
             sg.ok = True
-            op.value = None
             readysudog(sg, pp, True)
             return RETURN
     if op.c.buf is None or op.c.buf.n >= op.c.cap:
@@ -427,6 +433,7 @@ def tryrecv(op: Chanop, pp: P) -> int:
         if sg is None:
             return RETURN
         op.c.buf.push(sg.value)
+        sg.value = None
     else:
         sg = None
         if not linkempty(op.c.sendq):
@@ -434,8 +441,7 @@ def tryrecv(op: Chanop, pp: P) -> int:
         if sg is None:
             op.ok = False
             return RETURN if op.c.closed else AGAIN
-        op.value = sg.value
-    sg.value = None
+        swapvalue(op, sg)
     sg.ok = True
     readysudog(sg, pp, True)
     return RETURN

@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, atomic, cas
 from .chan cimport enter, leave
 from .gmp cimport ALOSTP, G, M, OPDONE, OPPARKED, P, WCANCELLED, WREADY
 from .machine cimport claim, release, stale
-from .park cimport Op, Threadwaiter, cancelexc, opready
+from .park cimport Op, Threadwaiter, cancelexc, gopark, opready
 from .sema cimport Locker, Semop, Waitq
 from .syscall cimport entersyscallblock, exitsyscall
 

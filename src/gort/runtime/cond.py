@@ -34,7 +34,7 @@ if not cython.compiled:
     from .chan import enter, leave
     from .gmp import ALOSTP, OPPARKED, WCANCELLED, WREADY
     from .machine import claim, release, stale
-    from .park import cancelexc, opready
+    from .park import cancelexc, gopark, opready
     from .syscall import entersyscallblock, exitsyscall
 
 
@@ -90,7 +90,7 @@ class Condwait(Semop):
             return RAISE
         self.onthread = self.tw is not None
         lock(c.mu)
-        self.gopark(12)
+        gopark(self, 12)
         c.q.push(self)
         unlock(c.mu)
         c.locker.drop(pp)

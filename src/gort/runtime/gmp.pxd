@@ -75,12 +75,12 @@ cdef class G:
     cdef Awaitable waiting
     cdef atomic8 status_
     cdef atomic8 cancelreq
+    cdef int8_t waitreason
     cdef int8_t locked
     cdef int8_t outcome
     cdef mutex lock
     cdef int32_t calllasti
     cdef uint32_t waitsince
-    cdef int8_t waitreason
     cdef int8_t cancelled
     cdef int8_t retrieved
     cdef int8_t plain

@@ -5,7 +5,7 @@ from ..platform.native cimport (RAISE, RETURN, YIELD, Awaitable, cas, getm, inst
                                 lock, mutex, unlock)
 from .gmp cimport G, M, P, Sched, sched
 from .machine cimport claim, release
-from .park cimport Op, opready, win
+from .park cimport Op, gopark, opready, win
 from .proc cimport borncancelled, endidle, newproc1, nextgoid, start, startidle
 from .scope cimport (SLEFT, SNEW, Enterscope, Scope, cancelmembers, cancelscope, enter, leavescope, ownerof, startleave)
 

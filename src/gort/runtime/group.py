@@ -38,7 +38,7 @@ if not cython.compiled:
     )
     from .gmp import M, P, sched
     from .machine import claim, release
-    from .park import opready, win
+    from .park import gopark, opready, win
     from .proc import borncancelled, endidle, newproc1, nextgoid, start, startidle
     from .scope import (
         SLEFT,
@@ -296,7 +296,7 @@ class Groupwait(Op):
             grp.closed = True
             unlock(grp.glock)
             return RETURN
-        self.gopark(14)
+        gopark(self, 14)
         grp.waiter = self
         unlock(grp.glock)
         return YIELD

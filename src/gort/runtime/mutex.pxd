@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, c
 from .chan cimport enter, leave
 from .gmp cimport ALOSTP, G, M, OPDONE, OPNEW, OPPARKED, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release, stale
-from .park cimport Op, opready
+from .park cimport Op, gopark, opready
 from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
 
 cdef extern from "op.h":

@@ -46,7 +46,7 @@ if not cython.compiled:
     from .chan import enter, leave
     from .gmp import ALOSTP, OPDONE, OPNEW, OPPARKED, WPENDING, WREADY, sched
     from .machine import claim, release, stale
-    from .park import opready
+    from .park import gopark, opready
     from .sema import passed, requeue
 
     LOCKED = 1
@@ -129,7 +129,7 @@ class Mutex(Locker):
             munlock(self.mu)
             return RETURN
         op.ticket = nanotime()
-        op.gopark(8)
+        gopark(op, 8)
         self.q.push(op)
         munlock(self.mu)
         return YIELD
@@ -146,7 +146,7 @@ class Mutex(Locker):
         # Nobody refers to the wait that is over: its winner took it off the queue,
         # and a cancel looks at a waiting G only, under its scan bit.
         store(op.won, WPENDING)
-        op.gopark(8)
+        gopark(op, 8)
         self.q.pushfront(op)
         munlock(self.mu)
         return YIELD

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, events, evfd, evmask, getm,
                                 evseq, load, lock, mutex, nanotime, sockref, store, unlock)
 from .gmp cimport G, Grunning, M, OPNEW, P, Sched, WPENDING, WREADY, sched
-from .park cimport Op, opready, win
+from .park cimport Op, gopark, opready, win
 
 cdef extern from "op.h":
     Iowait poolget "gort_poolget"()

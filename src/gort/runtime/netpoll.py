@@ -59,7 +59,7 @@ if not cython.compiled:
         unlock,
     )
     from .gmp import OPNEW, WPENDING, WREADY, Grunning, sched
-    from .park import opready
+    from .park import gopark, opready
 
     READ = 1
     WRITE = 2
@@ -168,7 +168,7 @@ class Iowait(Op):
             if pd is None:
                 pd = fresh
                 np.pds[self.fd] = pd
-        self.gopark(6)  # before epoll can report it
+        gopark(self, 6)  # before epoll can report it
         if self.mode == READ:
             self.queueread(pd)
             if pd.kept and pd.ref is self.ref:
@@ -212,7 +212,7 @@ class Iowait(Op):
                 pd.more = False
             unlock(np.lock)
             return False
-        self.gopark(6)
+        gopark(self, 6)
         self.queueread(pd)
         pd.misses = pd.passes = 0
         add(sched.netpollwaiters, 1)

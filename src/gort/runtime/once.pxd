@@ -3,7 +3,7 @@ cimport cython
 from ..platform.native cimport (install_slots, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock, mutex, store,
                                 unlock)
 from .gmp cimport G, M, P
-from .park cimport Op
+from .park cimport Op, gopark
 from .sema cimport Semop, Waitq
 from .semaphore cimport readychain
 

@@ -25,6 +25,7 @@ if not cython.compiled:
         store,
         unlock,
     )
+    from .park import gopark
     from .semaphore import readychain
 
     FRESH = 0
@@ -96,7 +97,7 @@ class Oncewait(Semop):
         if load(o.state) == DONE:
             unlock(o.mu)
             return self.finish()
-        self.gopark(8)
+        gopark(self, 8)
         o.q.push(self)
         unlock(o.mu)
         return YIELD

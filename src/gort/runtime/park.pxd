@@ -1,9 +1,9 @@
 cimport cython
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Awaitable, add, atomic, cas, getm, load, lock,
                                 nanotime, note, noteclear, notesleep, notewakeup, raiseasync, slotswap, store, swap, store_rel,
-                                unlock, usleep)
+                                unlikely, unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
                    Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
@@ -23,14 +23,18 @@ cdef extern from "op.h":
     void* opvtab "__pyx_vtabptr_4gort_7runtime_4park_Op"
     void gort_checkop(Op op, M mp, G gp, P pp) noexcept
     void gort_checkoptab(void* vtab) noexcept
-    void gort_checkstates(int new, int parked, int done, int yielded, int ready, int agosched,
-                          int ayield) noexcept
+    void gort_checkstates(int new, int parked, int done, int yielded, int ready, int apark,
+                          int agosched, int ayield, int parking) noexcept
+    void gort_gopark(Op op, int8_t reason) noexcept
 
 cdef inline void checkop() noexcept:
     """What C knows of an op: else it does not compile."""
     gort_checkop(<Op>None, <M>None, <G>None, <P>None)
     gort_checkoptab(opvtab)
-    gort_checkstates(OPNEW, OPPARKED, OPDONE, OPYIELDED, WREADY, AGOSCHED, AYIELD)
+    gort_checkstates(OPNEW, OPPARKED, OPDONE, OPYIELDED, WREADY, APARK, AGOSCHED, AYIELD, Gparking)
+
+cdef inline void gopark(Op op, int8_t reason) noexcept:
+    gort_gopark(op, reason)
 
 cdef inline object fastgosched(object slow):
     return gort_fastgosched(slow, newgosched)
@@ -74,9 +78,6 @@ cdef class Op(Awaitable):
     @cython.final
     cdef int fail(self, object exc) noexcept
     @cython.final
-    @cython.locals(mp=M)
-    cdef void gopark(self, int32_t reason) noexcept
-    @cython.final
     cdef int foreign(self, M mp, G gp) noexcept
 
 cdef void wakewaiter(Op op, Threadwaiter tw)
@@ -84,10 +85,12 @@ cdef void wakewaiter(Op op, Threadwaiter tw)
 cdef Threadwaiter waiterof(G gp, list found)
 cdef bint win(Op op) noexcept
 cdef void opready(Op op, P pp, bint next) noexcept
-@cython.locals(s=int64_t)
 cdef void goready(G gp, P pp, bint next) noexcept
+@cython.locals(s=int64_t)
+cdef bint castogrunnable(G gp) noexcept
 cdef void ready(G gp, P pp, bint next) noexcept
 cdef bint parkdone(G gp) noexcept
+cdef bint parkready(G gp) noexcept
 @cython.locals(mp=M, tw=Threadwaiter, won=bint)
 cdef void interrupt(G gp)
 @cython.locals(op=Op)

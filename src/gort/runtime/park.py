@@ -56,6 +56,7 @@ if not cython.compiled:
         store,
         store_rel,
         swap,
+        unlikely,
         unlock,
         usleep,
     )
@@ -93,6 +94,19 @@ if not cython.compiled:
 
     def goschedslots(cls: type) -> None:
         pass
+
+    def gopark(op: Op, reason: int) -> None:  # compiled, op.h has it
+        """Step 1. Called under the lock of what is waited for, or before anyone can
+        find the op; the op is queued before that lock is released."""
+        if op.tw is not None:
+            return
+        mp: M = curm()
+        op.g = mp.curg
+        mp.curg.waiting = op
+        mp.curg.waitreason = reason
+        mp.action = APARK
+        # Release: the fields above are seen by whoever reads parking.
+        store_rel(mp.curg.status_, Gparking)
 
 
 class Cancelled(BaseException):
@@ -277,19 +291,6 @@ class Op(Awaitable):
     def unqueue(self) -> None:
         return
 
-    def gopark(self, reason: int) -> None:
-        """Step 1. Called under the lock of what is waited for, or before anyone can
-        find the op; the op is queued before that lock is released."""
-        if self.tw is not None:
-            return
-        mp: M = curm()
-        self.g = mp.curg
-        mp.curg.waiting = self
-        mp.curg.waitreason = reason
-        mp.action = APARK
-        # Release: the fields above are seen by whoever reads parking.
-        store_rel(mp.curg.status_, Gparking)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} (await it)>"
 
@@ -324,7 +325,7 @@ def win(op: Op) -> bool:
 
 def opready(op: Op, pp: P, next: bool) -> None:
     """Wake the waiter of an op that the caller has won."""
-    if op.tw is not None:
+    if unlikely(op.tw is not None):
         op.tw.wake()
         return
     goready(op.g, pp, next)
@@ -335,44 +336,54 @@ def goready(gp: G, pp: P, next: bool) -> None:
 
     pp: the caller's claimed P, or None.
     """
+    if unlikely(not cas(gp.status_, Gwaiting, Grunnable)) and not castogrunnable(gp):
+        return
+    ready(gp, pp, next)
+
+
+def castogrunnable(gp: G) -> bool:
+    """goready() of one that was not just waiting; False when its M runs it again."""
     while True:
         s = load(gp.status_)
         if s == Gwaiting:
             if cas(gp.status_, Gwaiting, Grunnable):
-                break
+                return True
         elif s == Gparking:
             if cas(gp.status_, Gparking, Gparkready):
-                return  # step 2: its M runs it again
+                return False  # step 2
         elif s == Gwaiting | Gscan:
             usleep(0)  # a cancel or a dump looks at it; a matter of nanoseconds
         else:
             throw(f"goready: bad g status {s}")
-    ready(gp, pp, next)
 
 
 def ready(gp: G, pp: P, next: bool) -> None:
     """Queue a runnable G: on pp, or globally by one who has no P; and wake a P."""
-    if sched.gm:
+    if unlikely(sched.gm):
         gmready(gp)
-        return
-    if pp is not None:
+    elif unlikely(pp is None):
+        lock(sched.lock)
+        globrunqput(gp)
+        unlock(sched.lock)
+        wakep(None)
+    else:
         runqput(pp, gp, next)
         if load(sched.nprocs) > 1:
             wakep(pp)
-        return
-    lock(sched.lock)
-    globrunqput(gp)
-    unlock(sched.lock)
-    wakep(None)
 
 
 def parkdone(gp: G) -> bool:
     """Step 3, by the M: True when gp waits, False when it is runnable already."""
     gp.waitsince = load(sched.clock)
-    if cas(gp.status_, Gparking, Gwaiting):
-        if load(gp.cancelreq) != 0:
-            interrupt(gp)
-        return True
+    if unlikely(not cas(gp.status_, Gparking, Gwaiting)):
+        return parkready(gp)
+    if unlikely(load(gp.cancelreq) != 0):
+        interrupt(gp)
+    return True
+
+
+def parkready(gp: G) -> bool:
+    """parkdone() of one that was readied while it parked."""
     if not cas(gp.status_, Gparkready, Grunnable):
         throw(f"park: bad g status {load(gp.status_)}")
     return False

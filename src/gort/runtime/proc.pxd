@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
                                 cheaprandn, copycontext, fence, getident, getm, gocall,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slot, slotset, slotswap,
-                                store, store_rel, swap, unlock)
+                                store, store_rel, swap, unlikely, unlock)
 from .cleanup cimport wakecleanup
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
@@ -15,7 +15,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport Iowait, netpoll, readylist
 from .osthread cimport droplockedg
-from .park cimport Op, dropasync, opready, parkdone, ready, win
+from .park cimport Op, dropasync, gopark, opready, parkdone, ready, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqputcurg, runqsteal)
 from .timers cimport checktimers
 

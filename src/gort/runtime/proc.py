@@ -57,6 +57,7 @@ if not cython.compiled:
         store_rel,
         swap,
         takecurg,
+        unlikely,
         unlock,
     )
     from .cleanup import wakecleanup
@@ -100,7 +101,7 @@ if not cython.compiled:
     )
     from .netpoll import netpoll, readylist
     from .osthread import droplockedg
-    from .park import dropasync, opready, parkdone, ready, win
+    from .park import dropasync, gopark, opready, parkdone, ready, win
 
     STEALTRIES = 4
     GIVEUPSTOP = 0
@@ -149,16 +150,16 @@ def mthread(mp: M) -> None:
 def schedule(mp: M) -> None:
     """Rounds of the scheduler, until this M is to end."""
     while True:
-        if mp.lockedg is not None:
+        if unlikely(mp.lockedg is not None):
             if not stoplockedm(mp):
                 return
             mp.nextg = mp.lockedg
         else:
             if not findrunnable(mp):
                 return
-            if mp.spinning:
+            if unlikely(mp.spinning):
                 resetspinning(mp)
-            if mp.nextg.locked:  # to another M: this one has no locked goroutine
+            if unlikely(mp.nextg.locked != 0):  # to another M: this one has no locked goroutine
                 gp = mp.nextg
                 mp.nextg = None
                 if not startlockedm(mp, gp):
@@ -177,20 +178,20 @@ def findrunnable(mp: M) -> bool:
     """
     while True:
         pp = mp.p
-        if pp is None:
+        if unlikely(pp is None):
             if not stopm(mp):
                 return False
             continue
-        if mp.nextg is not None:
+        if unlikely(mp.nextg is not None):
             return True
-        if load(sched.gcwaiting) != 0:
+        if unlikely(load(sched.gcwaiting) != 0):
             if not gcstopm(mp):
                 return False
             continue
-        if load(sched.exiting) != 0:
+        if unlikely(load(sched.exiting) != 0):
             pp = releasep(mp)
             return False
-        if load(pp.preempt) != 0:
+        if unlikely(load(pp.preempt) != 0):
             store_rel(pp.preempt, 0)
         if findlocal(mp, pp):
             return True
@@ -220,17 +221,17 @@ def findlocal(mp: M, pp: P) -> bool:
     if load(pp.minwhen) != 0:
         checktimers(pp, nanotime(), pp)
     pp.gctick += 1
-    if pp.gctick >= pp.gcrounds:
+    if unlikely(pp.gctick >= pp.gcrounds):
         gctick(pp)
-    if load(sched.gcforce) != 0:
+    if unlikely(load(sched.gcforce) != 0):
         mp.nextg = findgcworker(FORCED)
         if mp.nextg is not None:
             return True
-    if load(sched.runqsize) > 0 and load(pp.schedtick) % 61 == 0:
+    if unlikely(load(sched.runqsize) > 0 and load(pp.schedtick) % 61 == 0):
         mp.nextg = globalrunq(pp, 1)
         if mp.nextg is not None:
             return True
-    if load(sched.cleanupwake) != 0:
+    if unlikely(load(sched.cleanupwake) != 0):
         wakecleanup(pp)
     if slotset(pp.runnext):
         mp.nextg = takenext(pp.runnext, None)
@@ -631,7 +632,7 @@ class Join(Op):
         if load(gp.status_) == Gdead:
             unlock(gp.lock)
             return self.finish()
-        self.gopark(7)
+        gopark(self, 7)
         self.next = gp.result
         gp.result = self
         unlock(gp.lock)

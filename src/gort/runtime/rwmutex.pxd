@@ -5,7 +5,7 @@ from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, c
                                 mutex, store, unlock as munlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
-from .park cimport Op, opready
+from .park cimport Op, gopark, opready
 from .sema cimport Locker, Passed, Semop, Waitq, chainlen, passed, readyall, requeue
 
 cdef extern from "op.h":

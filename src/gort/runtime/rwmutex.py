@@ -36,6 +36,7 @@ if not cython.compiled:
     from ..platform import lock as mlock
     from ..platform import unlock as munlock
     from .chan import enter, leave
+    from .park import gopark
     from .sema import chainlen, passed, readyall, requeue
 
     WRITER = 1 << 29
@@ -151,7 +152,7 @@ class RWMutex(Locker):
         if self.grab():
             munlock(self.mu)
             return RETURN
-        op.gopark(9)
+        gopark(op, 9)
         self.writers.push(op)
         munlock(self.mu)
         return YIELD
@@ -161,7 +162,7 @@ class RWMutex(Locker):
         if self.rgrab():
             munlock(self.mu)
             return RETURN
-        op.gopark(10)
+        gopark(op, 10)
         self.readers.push(op)
         munlock(self.mu)
         return YIELD

@@ -5,7 +5,7 @@ from ..platform.native cimport (RAISE, RETURN, STOPASYNC, YIELD, cheaprandn, ins
                                 store_rel, unlock)
 from .chan cimport AGAIN, Chan, Chanop, KSEND, tryrecv, trysend
 from .gmp cimport G, M, OPNEW, P, WPENDING, WREADY
-from .park cimport Op
+from .park cimport Op, gopark
 
 cdef extern from "cases.h":
     Select poolget "gort_poolget"()

@@ -31,6 +31,7 @@ if not cython.compiled:
     )
     from .chan import AGAIN, KSEND, tryrecv, trysend
     from .gmp import OPNEW, P
+    from .park import gopark
 
     MANY = 16
 
@@ -80,7 +81,7 @@ class Select(Op):
             selunlock(self.first)
             self.value = (-1, None)
             return RETURN
-        self.gopark(3 if self.n else 4)
+        gopark(self, 3 if self.n else 4)
         sg = self.first
         while sg is not None:
             sg.sel = self

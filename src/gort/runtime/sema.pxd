@@ -4,7 +4,7 @@ from libc.stdint cimport int8_t, int64_t
 from ..platform.native cimport (install_slots, RETURN, Awaitable, atomic, cas, getm, load, lock, mutex, nanotime,
                                 store, uncounted, unlock)
 from .gmp cimport G, P, WPENDING, WREADY
-from .park cimport Op, opready
+from .park cimport Op, gopark, opready
 
 @cython.no_gc
 cdef class Semop(Op):

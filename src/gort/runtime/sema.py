@@ -18,7 +18,7 @@ from .park import Op
 if not cython.compiled:
     from ..platform import RETURN, Awaitable, cas, install_slots, uncounted
     from .gmp import WPENDING, WREADY
-    from .park import opready
+    from .park import gopark, opready
 
 
 @cython.no_gc
@@ -163,7 +163,7 @@ def requeue(q: Waitq, op: Semop, reason: int, park: bool) -> None:
     """Have op, which is won already, wait in q for a locker; its lock is held."""
     op.requeued = True
     if park:
-        op.gopark(reason)
+        gopark(op, reason)
     elif op.g is not None:
         op.g.waitreason = reason
     q.push(op)

@@ -5,7 +5,7 @@ from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, c
                                 unlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
-from .park cimport Op
+from .park cimport Op, gopark
 from .sema cimport Passed, Semop, Waitq, passed, readyall
 
 cdef extern from "op.h":

@@ -33,6 +33,7 @@ if not cython.compiled:
         unlock,
     )
     from .chan import enter, leave
+    from .park import gopark
     from .sema import passed, readyall
 
     def fastwith() -> None:
@@ -114,7 +115,7 @@ class Semaphore:
                     return RETURN
             elif s & 1 != 0 or cas(self.state, s, s | 1):
                 break
-        op.gopark(13)
+        gopark(op, 13)
         self.q.push(op)
         unlock(self.mu)
         return YIELD

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t
 from ..platform.native cimport YIELD, add, atomic, cas, getm, install_slots, load, store
 from .gmp cimport (G, Gdead, Gparking, Gparkready, Grunnable, Gwaiting, M, P, Sched, allgadd,
                    allgdel, newg, sched, setsystem, throw)
-from .park cimport Op, win
+from .park cimport Op, gopark, win
 
 @cython.final
 cdef class Sysg:

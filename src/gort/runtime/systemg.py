@@ -31,7 +31,7 @@ if not cython.compiled:
         setsystem,
         throw,
     )
-    from .park import win
+    from .park import gopark, win
 
 
 class Sysg:
@@ -58,7 +58,7 @@ class Sleepop(Op):
 
     def start(self, pp: P) -> int:
         w = self.w
-        self.gopark(w.reason)
+        gopark(self, w.reason)
         w.op = self
         store(w.busy, 0)  # anyone may take it from here on
         return YIELD

@@ -5,7 +5,7 @@ from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, Heap, cas, 
                                 unlock)
 from .gmp cimport G, M, P, Pdead, PSTATE, Sched, WPENDING, WREADY, sched
 from .machine cimport wakenetpoller
-from .park cimport Op, goready, opready, win
+from .park cimport Op, gopark, goready, opready, win
 
 @cython.final
 cdef class Timer:

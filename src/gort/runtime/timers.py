@@ -36,7 +36,7 @@ if not cython.compiled:
     )
     from .gmp import WPENDING, WREADY, sched
     from .machine import wakenetpoller
-    from .park import opready
+    from .park import gopark, opready
 
 _FOREVER = 1 << 62
 
@@ -70,7 +70,7 @@ class Sleep(Op):
         if pp is None or sched.gm:
             pp = anyp()  # Go 1.0 had one heap
         self.pp = pp
-        self.gopark(5)
+        gopark(self, 5)
         addtimer(pp, self.when, self)
         return YIELD
 

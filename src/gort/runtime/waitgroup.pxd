@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
 from .chan cimport enter, leave, needruntime
 from .gmp cimport P
-from .park cimport Op
+from .park cimport Op, gopark
 from .proc cimport checkcallable, iscoroutinefunction, newproc
 from .sema cimport Semop, Waitq, readyall
 

@@ -31,6 +31,7 @@ if not cython.compiled:
         unlock,
     )
     from .chan import enter, leave, needruntime
+    from .park import gopark
     from .proc import checkcallable, newproc
     from .sema import readyall
 
@@ -133,7 +134,7 @@ class WaitGroup:
                 return RETURN
             if s & 1 != 0 or cas(self.state, s, s | 1):
                 break
-        op.gopark(11)
+        gopark(op, 11)
         self.q.push(op)
         unlock(self.mu)
         return YIELD
