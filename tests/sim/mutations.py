@@ -83,6 +83,13 @@ MUTATIONS = {
         "store_rel(victim.runqhead, h + n)\n        if True:",
         ("ring_overflows", "tree", "fan_out"),
     ),
+    "sole": Mutation(
+        "an owner takes from its ring as if there were no thieves",
+        "runq.runqget",
+        "if load(sched.nprocs) == 1:",
+        "if True:",
+        ("ring_overflows", "tree", "fan_out"),
+    ),
     "runnexttwice": Mutation(
         "a thief reads runnext and clears it in two steps",
         "runq.runqgrab",
