@@ -118,6 +118,9 @@ gort_decref(PyObject *op)
 static inline __attribute__((always_inline)) void
 gort_decref(PyObject *op)
 {
+#ifdef Py_REF_DEBUG /* an interpreter that checks all counts */
+    Py_DECREF(op);
+#else
 #if PY_VERSION_HEX < 0x030C0000
     if (op == Py_None)
         return;
@@ -127,6 +130,7 @@ gort_decref(PyObject *op)
 #endif
     if (gort_unlikely(--op->ob_refcnt == 0))
         _Py_Dealloc(op);
+#endif
 }
 #endif
 

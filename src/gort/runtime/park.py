@@ -177,7 +177,10 @@ class Op(Awaitable):
             self.state = self.code = 0
 
     def step(self) -> int:
-        """The first step does a safe-point and start(); later ones end the wait."""
+        """The first step does a safe-point and start(); later ones end the wait.
+
+        Compiled, op.h does that itself where nothing is in the way.
+        """
         mp: M = curm()
         if mp is None or mp.curg is None:
             return self.outside()
