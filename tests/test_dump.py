@@ -139,6 +139,38 @@ def test_many_looks_at_a_busy_program() -> None:
     gort.run(main, procs=4)
 
 
+def test_looks_at_frames_that_come_and_go() -> None:
+    """Without a GIL the looked-at thread goes on, and so do its frames."""
+
+    def down(n: int) -> int:
+        return down(n - 1) + 1 if n else 0
+
+    names: set[str] = set()
+    bottoms: set[str] = set()
+
+    async def main() -> None:
+        over = threading.Event()
+
+        def look() -> None:
+            try:
+                for _ in range(300):
+                    for g in gort.goroutines():
+                        names.update(f.name.rpartition(".")[2] for f in g.stack)
+                        bottoms.add(g.stack[0].name.rpartition(".")[2])
+            finally:
+                over.set()
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        while not over.is_set():
+            down(20)
+        thread.join()
+
+    gort.run(main, procs=1)
+    assert "down" in names
+    assert bottoms == {"main"}
+
+
 def test_plain_goroutine_shows_its_own_frames_only() -> None:
     def plain(ready: threading.Event, over: threading.Event) -> None:
         ready.set()

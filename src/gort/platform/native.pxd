@@ -147,4 +147,6 @@ cdef void immortal(object o)
 cdef object getident()
 cdef void raiseasync(int64_t ident, object exc) noexcept
 cdef object callsite_of(slot code, int32_t lasti)
+cdef dict threadstacks()
+cdef object framekey(object coro)
 cdef void asyncgen_hooks(object firstiter, object finalizer)

@@ -16,6 +16,10 @@ from cpython.object cimport Py_TYPE
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.weakref cimport PyWeakref_NewRef
 
+cdef extern from "stacks.h":
+    object gort_threadstacks()
+    bint FREETHREADED "GORT_FREETHREADED"
+
 cdef extern from "native.h":
     void gort_keepnone() noexcept
     object gort_getm_()
@@ -349,6 +353,34 @@ cdef object checksignals():
     except BaseException as exc:
         return exc
     return None
+
+
+cdef dict threadstacks():
+    """As in pure.py."""
+    cdef dict stacks = {}
+    every = gort_threadstacks()
+    if every is None:
+        return walkstacks()
+    for ident, code, line, space, gen in every:
+        stacks.setdefault(ident, []).append((code, line, space.get("__name__", "?"), gen))
+    return stacks
+
+
+cdef object framekey(object coro):
+    """As in pure.py; where frames are not followed, the coroutine stands for its own."""
+    return id(coro) if FREETHREADED else id(getattr(coro, "cr_frame", None))
+
+
+cdef dict walkstacks():
+    stacks = {}
+    for ident, frame in sys._current_frames().items():
+        found = []
+        while frame is not None:
+            module = frame.f_globals.get("__name__", "?")
+            found.append((frame.f_code, frame.f_lineno, module, id(frame)))
+            frame = frame.f_back
+        stacks[ident] = found
+    return stacks
 
 
 cdef object callsite_of(slot code, int32_t lasti):

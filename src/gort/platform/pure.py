@@ -19,7 +19,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 
 from gort._bytecode import startthread
@@ -466,6 +466,25 @@ def callsite(code: slot, lasti: int) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(here):
         frame = frame.f_back
     code.v = (frame.f_code, frame.f_lasti)
+
+
+def threadstacks() -> dict[int, list[tuple[CodeType, int | None, str, int]]]:
+    """The frames of every thread, by its ident, innermost first: code, line, the module's
+    name, and what framekey() gives of a coroutine whose frame it is."""
+    stacks = {}
+    for ident, top in sys._current_frames().items():
+        found = []
+        frame: FrameType | None = top
+        while frame is not None:
+            module = frame.f_globals.get("__name__", "?")
+            found.append((frame.f_code, frame.f_lineno, module, id(frame)))
+            frame = frame.f_back
+        stacks[ident] = found
+    return stacks
+
+
+def framekey(coro: Any) -> int:
+    return id(getattr(coro, "cr_frame", None))
 
 
 def callsite_of(code: slot, lasti: int) -> tuple[str, int, str] | None:

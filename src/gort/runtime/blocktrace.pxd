@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport load
+from ..platform.native cimport load, threadstacks
 from .gmp cimport G, M, P, PMSHIFT, PSTATE, Prunning, Psyscall, Puser, Sched, allgs, sched
 from .traceback cimport createdby, stackof
 

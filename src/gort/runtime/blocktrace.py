@@ -7,15 +7,13 @@ whether it has lost the P. Two calls with no runtime in between look like one.
 
 from __future__ import annotations
 
-import sys
-
 import cython
 
 from .gmp import G, M, printerr
 from .traceback import framelines
 
 if not cython.compiled:
-    from ..platform import load
+    from ..platform import load, threadstacks
     from .gmp import PMSHIFT, PSTATE, Prunning, Psyscall, Puser, allgs, sched
     from .traceback import createdby, stackof
 
@@ -86,7 +84,7 @@ def running(mp: M) -> G | None:
 
 
 def report(gp: G, mp: M, insyscall: bool, now: int, ns: int) -> None:
-    frames = sys._current_frames()
+    frames = threadstacks()
     how = "syscall" if insyscall else "running"
     printerr(
         f"BLOCKED {elapsed(now)}ms: goroutine {gp.goid} [{how}] "

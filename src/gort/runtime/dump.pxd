@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport callsite_of, getm, load, lock, nanotime, unlock
+from ..platform.native cimport callsite_of, getm, load, lock, nanotime, threadstacks, unlock
 from .gmp cimport G, M, P, Sched, allgs, sched
 from .traceback cimport currentg, dumpg, dumpgs, stackof, waited
 from .world cimport freezetheworld, starttheworld, stoptheworld

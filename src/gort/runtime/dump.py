@@ -20,7 +20,7 @@ from .debug import gotraceback
 from .gmp import G, M, printerr
 
 if not cython.compiled:
-    from ..platform import callsite_of, getm, load, lock, nanotime, unlock
+    from ..platform import callsite_of, getm, load, lock, nanotime, threadstacks, unlock
     from .gmp import allgs, sched
     from .traceback import currentg, dumpg, dumpgs, stackof, waited
     from .world import freezetheworld, starttheworld, stoptheworld
@@ -67,7 +67,7 @@ def goroutines() -> list[GoroutineInfo]:
 
 
 def records(now: int) -> list[GoroutineInfo]:
-    frames = sys._current_frames()
+    frames = threadstacks()
     return [record(gp, frames, now) for gp in allgs()]
 
 
@@ -129,12 +129,12 @@ def stack(all: bool = False) -> str:
         return snapshot(lambda: dumpgs(first, nanotime(), level))
     if gp is None:
         return ""
-    return dumpg(gp, sys._current_frames(), nanotime(), level)
+    return dumpg(gp, threadstacks(), nanotime(), level)
 
 
 def others(but: G | None, level: int) -> str:
     """Every goroutine's stack but one's: what a panic prints of the others."""
-    frames = sys._current_frames()
+    frames = threadstacks()
     found = []
     for gp in allgs():
         if gp is not but and (level >= 2 or not gp.issystem):

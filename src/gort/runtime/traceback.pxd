@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport callsite_of, getm, load, lock, nanotime, unlock
+from ..platform.native cimport callsite_of, framekey, getm, load, lock, nanotime, threadstacks, unlock
 from .gmp cimport (CLOCKSHIFT, G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, Gwaiting, M, P, PSTATE,
                    Psyscall, Sched, allgs, mof, sched)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import CodeType
 from typing import Any
 
@@ -11,7 +10,7 @@ import cython
 from .gmp import G, M
 
 if not cython.compiled:
-    from ..platform import callsite_of, getm, load, lock, nanotime, unlock
+    from ..platform import callsite_of, framekey, getm, load, lock, nanotime, threadstacks, unlock
     from .gmp import (
         CLOCKSHIFT,
         PSTATE,
@@ -77,16 +76,14 @@ def coroframes(coro: Any) -> list[Frame]:
     return found
 
 
-def threadframes(frame: Any, upto: Any, runtime: bool) -> list[Frame]:
-    """The frames of a running thread, innermost first, down to frame `upto`."""
+def threadframes(stack: list[Any], upto: int, runtime: bool) -> list[Frame]:
+    """The frames of a running thread, innermost first, down to that of key `upto`."""
     found = []
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "?")
+    for code, line, module, key in stack:
         if runtime or not isruntime(module):
-            found.append((frame.f_code, frame.f_lineno, module))
-        if frame is upto:
+            found.append((code, line, module))
+        if key == upto:
             break
-        frame = frame.f_back
     return found
 
 
@@ -96,7 +93,7 @@ def isruntime(module: str) -> bool:
 
 
 def stackof(gp: G, frames: dict[int, Any], runtime: bool) -> list[Frame]:
-    """gp's frames, innermost first; frames: sys._current_frames(); runtime: show those
+    """gp's frames, innermost first; frames: threadstacks(); runtime: show those
     of gort too. Of what runs now they are those of one moment, more or less."""
     lock(gp.lock)  # goexit0 drops the coroutine under it
     coro = gp.coro
@@ -105,7 +102,7 @@ def stackof(gp: G, frames: dict[int, Any], runtime: bool) -> list[Frame]:
     if s == Grunning:
         mp = mof(gp)
         if mp is not None and mp.ident in frames:
-            upto = None if runtime else getattr(coro, "cr_frame", None)
+            upto = -1 if runtime else framekey(coro)
             found = threadframes(frames[mp.ident], upto, runtime)
             return found if runtime or not gp.plain else userpart(found, coro)
     if gp.plain:
@@ -168,7 +165,7 @@ def dumpg(gp: G, frames: dict[int, Any], now: int, level: int) -> str:
 def dumpgs(first: int, now: int, level: int) -> str:
     """All goroutines but the system's (level 2: those too), number `first` in front;
     now: the monotonic time that waits are counted to."""
-    frames = sys._current_frames()
+    frames = threadstacks()
     head = []
     rest = []
     for gp in allgs():
