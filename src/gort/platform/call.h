@@ -39,6 +39,7 @@ gort_fastcall(PyObject *slow, const char *name, gort_callfn call)
  * those of METH_NOARGS ------------------------------------------------------------ */
 typedef PyObject *(*gort_makefn)(void);
 static gort_makefn gort_made;
+
 /* Whether nobody but the field it lies in holds o, and this thread made it. Acquire: another
  * thread that awaited it has written to it before it let go. */
 static inline int
@@ -77,6 +78,7 @@ gort_fastgosched(PyObject *slow, gort_makefn make)
     gort_made = make;
     return gort_builtin(&def, slow, "()");
 }
+
 /* The await slots of that op: Gosched.step(), as gort_opstep() is Op's. The first step claims
  * the P; the second one gives None, whoever comes. */
 static inline int

@@ -8,6 +8,7 @@ import sys
 import threading
 
 from gort._bytecode import startthread
+from gort._stacks import walkstacks
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -356,7 +357,8 @@ cdef object checksignals():
 
 
 cdef dict threadstacks():
-    """As in pure.py."""
+    """As walkstacks; the last of a frame is the identity of the coroutine whose it is, or 0,
+    where the stacks are read in a stopped interpreter."""
     cdef dict stacks = {}
     every = gort_threadstacks()
     if every is None:
@@ -367,20 +369,8 @@ cdef dict threadstacks():
 
 
 cdef object framekey(object coro):
-    """As in pure.py; where frames are not followed, the coroutine stands for its own."""
+    """What threadstacks() gives for the frame of coro."""
     return id(coro) if FREETHREADED else id(getattr(coro, "cr_frame", None))
-
-
-cdef dict walkstacks():
-    stacks = {}
-    for ident, frame in sys._current_frames().items():
-        found = []
-        while frame is not None:
-            module = frame.f_globals.get("__name__", "?")
-            found.append((frame.f_code, frame.f_lineno, module, id(frame)))
-            frame = frame.f_back
-        stacks[ident] = found
-    return stacks
 
 
 cdef object callsite_of(slot code, int32_t lasti):

@@ -221,7 +221,8 @@ gort_gopark_(struct gort_op *op, int8_t reason)
 }
 #define gort_gopark(op, reason) gort_gopark_((struct gort_op *)(op), (reason))
 
-/* A value goes from one op to another, which has None. */
+/* A value goes from one op to another, which has None: under the lock of their channel, as one
+ * of them is a waiter that was won there and runs only after it. */
 #define gort_swapvalue(a, b) \
     do { \
         struct gort_op *a_ = (struct gort_op *)(a), *b_ = (struct gort_op *)(b); \
@@ -230,7 +231,8 @@ gort_gopark_(struct gort_op *op, int8_t reason)
         b_->value = v_; \
     } while (0)
 
-/* The fields of a channel's op that has None there. */
+/* The fields of a channel's op that has None there: a new one, or one from the pool, that
+ * nobody but its maker has yet. */
 #define gort_chanopput(op, c_, kind_, value_) \
     do { \
         Py_INCREF(c_); \

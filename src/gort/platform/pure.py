@@ -19,10 +19,11 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from types import CodeType, FrameType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from gort._bytecode import startthread
+from gort._stacks import walkstacks
 
 _MSG_DONTWAIT = 0x40
 
@@ -468,22 +469,11 @@ def callsite(code: slot, lasti: int) -> None:
     code.v = (frame.f_code, frame.f_lasti)
 
 
-def threadstacks() -> dict[int, list[tuple[CodeType, int | None, str, int]]]:
-    """The frames of every thread, by its ident, innermost first: code, line, the module's
-    name, and what framekey() gives of a coroutine whose frame it is."""
-    stacks = {}
-    for ident, top in sys._current_frames().items():
-        found = []
-        frame: FrameType | None = top
-        while frame is not None:
-            module = frame.f_globals.get("__name__", "?")
-            found.append((frame.f_code, frame.f_lineno, module, id(frame)))
-            frame = frame.f_back
-        stacks[ident] = found
-    return stacks
+threadstacks = walkstacks
 
 
 def framekey(coro: Any) -> int:
+    """What threadstacks() gives for the frame of coro."""
     return id(getattr(coro, "cr_frame", None))
 
 

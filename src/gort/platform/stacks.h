@@ -4,7 +4,9 @@
 
 #include "native.h"
 
-#if defined(Py_GIL_DISABLED) && __has_include("internal/pycore_frame.h")
+/* 3.13 alone: later versions have other frames. */
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000 && \
+    __has_include("internal/pycore_frame.h")
 #define Py_BUILD_CORE
 #include "internal/pycore_frame.h"
 #undef Py_BUILD_CORE
