@@ -9,9 +9,12 @@ MINUTES ?= 3
 # The commits that `make bench-check` compares; HEAD=. is the working tree.
 BASE ?= HEAD~1
 HEAD ?= HEAD
+# Whether `make test` runs on a newer Python with a GIL too: not empty for yes.
+NEWER ?=
 
 VENV := .venv
 VENV_FT := .venv-ft
+VENV_NEWER := .venv-newer
 VENV_LINT := .venv-lint
 STATE := .make
 
@@ -23,14 +26,19 @@ INPUTS := $(CODE) $(wildcard setup.py pyproject.toml setup.cfg MANIFEST.in READM
 # The installs share build/ and the generated C files.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: demo test bench bench-check bench-plot sim stress asan lint clean FORCE
+.PHONY: demo test test-all bench bench-check bench-plot sim stress asan lint clean FORCE
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/gort run examples/wordcount.py
 
-test: $(VENV)/.installed $(VENV_FT)/.installed
+test: $(VENV)/.installed $(VENV_FT)/.installed $(if $(NEWER),$(VENV_NEWER)/.installed)
 	@$(PYTHON) tools/run_tests.py --free-threaded native:$(VENV_FT)/bin/python \
+		$(if $(NEWER),--newer native:$(VENV_NEWER)/bin/python) \
 		native:$(VENV)/bin/python pure:$(VENV)/bin/python -- $(ARGS)
+
+# Native on every interpreter that gort is for and that can be had; makes those that it can.
+test-all:
+	@$(PYTHON) tools/test_all.py -- $(ARGS)
 
 bench: $(VENV)/.bench $(VENV_FT)/.bench
 	@if [ -s $(STATE)/freethreaded ]; then \
@@ -75,7 +83,7 @@ lint: $(VENV_LINT)/.installed
 	$(VENV_LINT)/bin/mypy --strict src/gort tools
 
 clean:
-	rm -rf build dist $(STATE) $(VENV) $(VENV_FT) $(VENV_LINT) *.egg-info src/*.egg-info
+	rm -rf build dist $(STATE) $(VENV) $(VENV_FT) $(VENV_NEWER) $(VENV_LINT) .venv-all *.egg-info src/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find src tests bench examples tools -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 	find src -name '*.so' -delete
@@ -93,9 +101,12 @@ endef
 $(STATE)/python: FORCE
 	$(call record,$(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')
 
-# Empty where no free-threaded Python can be had.
+# Empty where no such Python can be had.
 $(STATE)/freethreaded: FORCE
-	$(call record,{ $(PYTHON) tools/freethreaded.py || true; })
+	$(call record,{ $(PYTHON) tools/interpreters.py free-threaded || true; })
+
+$(STATE)/newer: FORCE
+	$(call record,{ $(PYTHON) tools/interpreters.py newer || true; })
 
 # A module that is gone must not live on in the build.
 $(STATE)/inputs: FORCE
@@ -117,10 +128,12 @@ $(VENV)/.created: $(STATE)/python
 	@$(call create_venv,"$$(cat $<)",$(VENV)); touch $@
 
 $(VENV_FT)/.created: $(STATE)/freethreaded
+$(VENV_NEWER)/.created: $(STATE)/newer
+$(VENV_FT)/.created $(VENV_NEWER)/.created:
 	@if [ -s $< ]; then \
-		$(call create_venv,"$$(cat $<)",$(VENV_FT)); \
+		$(call create_venv,"$$(cat $<)",$(@D)); \
 	else \
-		rm -rf $(VENV_FT); mkdir $(VENV_FT); \
+		rm -rf $(@D); mkdir $(@D); \
 	fi; touch $@
 
 # $(1): the venv.
@@ -130,9 +143,9 @@ $(VENV)/.installed: $(VENV)/.created $(STATE)/inputs $(INPUTS)
 	$(call install,$(VENV))
 	@touch $@
 
-$(VENV_FT)/.installed: $(VENV_FT)/.created $(STATE)/inputs $(INPUTS)
-	@if [ -s $(STATE)/freethreaded ]; then \
-		echo "$(call install,$(VENV_FT))"; $(call install,$(VENV_FT)); \
+$(VENV_FT)/.installed $(VENV_NEWER)/.installed: %/.installed: %/.created $(STATE)/inputs $(INPUTS)
+	@if [ -x $*/bin/python ]; then \
+		echo "$(call install,$*)"; $(call install,$*); \
 	fi
 	@touch $@
 

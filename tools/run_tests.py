@@ -183,32 +183,40 @@ def execute(run: Run, options: argparse.Namespace) -> Outcome:
     return Outcome(title, counts, f"{seconds}, {remark.upper()}" if remark else seconds)
 
 
-def missing_free_threaded() -> Outcome:
-    """Say loudly that the free-threaded run is left out, which in CI is a failure."""
-    remark = "NOT RUN: there is no free-threaded Python"
+def missing(kind: str) -> Outcome:
+    """Say loudly that a run is left out, which in CI is a failure."""
+    remark = f"NOT RUN: there is no {kind} Python"
     banner(remark)
     in_ci = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
-    return Outcome("native, free-threaded", Counts(failed=int(in_ci)), remark)
+    return Outcome(f"native, {kind}", Counts(failed=int(in_ci)), remark)
 
 
 def run_all(options: argparse.Namespace) -> Iterable[Outcome]:
     """Run every suite in turn."""
     for run in options.runs:
         yield execute(run, options)
-    if free_threaded := options.free_threaded:
-        present = free_threaded.python.exists()
-        yield execute(free_threaded, options) if present else missing_free_threaded()
+    for kind, run in (("newer", options.newer), ("free-threaded", options.free_threaded)):
+        if run:
+            yield execute(run, options) if run.python.exists() else missing(kind)
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("runs", nargs="+", type=Run.parse, metavar="MODE:PYTHON")
+    parser.add_argument("runs", nargs="*", type=Run.parse, metavar="MODE:PYTHON")
+    for kind in ("--newer", "--free-threaded"):
+        parser.add_argument(
+            kind,
+            type=Run.parse,
+            metavar="MODE:PYTHON",
+            help="a run that may be missing outside CI",
+        )
     parser.add_argument(
-        "--free-threaded",
-        type=Run.parse,
-        metavar="MODE:PYTHON",
-        help="a run that may be missing outside CI",
+        "--left-out",
+        action="append",
+        default=[],
+        metavar="VERSION: REASON",
+        help="a run that cannot be, for the summary",
     )
     parser.add_argument(
         "--timeout", type=float, default=1200, metavar="SECONDS", help="for one run (%(default)s)"
@@ -228,11 +236,14 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run the command line."""
-    outcomes = list(run_all(parse_arguments()))
+    options = parse_arguments()
+    outcomes = list(run_all(options))
     total = sum((outcome.counts for outcome in outcomes), Counts())
     banner("summary")
     for outcome in outcomes:
         print(outcome)
+    for reason in options.left_out:
+        print(f"NOT RUN: {reason}")
     print(total, flush=True)
     return 1 if total.failed else 0
 

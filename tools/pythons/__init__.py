@@ -1,0 +1,1 @@
+"""The Python interpreters that gort is for: found on the machine, or made in the user's cache."""
