@@ -54,8 +54,9 @@ _REASON = 15
 
 getcount: Any = getattr(gc, "get_count", None)
 collectnow = gc.collect
-# From 3.14 on, one of generation 1 takes an increment of the old generation along.
-INCREMENTAL = sys.version_info >= (3, 14)
+# Until 3.14.4, one of generation 1 takes an increment of the old generation along; 3.14.5 and
+# 3.15 went back to three generations.
+INCREMENTAL = (3, 14) <= sys.version_info < (3, 14, 5)
 GENERATIONS = "t" not in getattr(sys, "abiflags", "")
 
 
