@@ -283,7 +283,7 @@ def quick(): pass
 
 @gort.init
 async def slow():
-    kept.extend([object() for _ in range(1000)])
+    kept.extend([object() for _ in range(10000)])
     await gort.sleep(0.02)
 
 gort.run(lambda: show('main'))
@@ -299,7 +299,8 @@ def test_inittrace(tmp_path: Path) -> None:
     assert re.fullmatch(LINE % "quick", quick)
     found = re.fullmatch(LINE % "slow", slow)
     assert found and float(found[1]) >= 20 and found[2] == "0"
-    assert int(found[3]) >= 900
+    # Net: what else the process freed meanwhile counts against it.
+    assert int(found[3]) >= 9000
     done = script(tmp_path, TRACED, GODEBUG="inittrace=0")
     assert done.stderr == ""
 
@@ -307,7 +308,7 @@ def test_inittrace(tmp_path: Path) -> None:
 def test_inittrace_bytes_under_tracemalloc(tmp_path: Path) -> None:
     done = script(tmp_path, TRACED, GODEBUG="inittrace=1", PYTHONTRACEMALLOC="1")
     found = re.fullmatch(LINE % "slow", done.stderr.splitlines()[1])
-    assert found and int(found[2]) >= 1000 * object.__basicsize__
+    assert found and int(found[2]) >= 10000 * object.__basicsize__
 
 
 def test_times_are_written_as_go_writes_them() -> None:

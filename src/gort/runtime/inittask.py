@@ -117,7 +117,8 @@ async def doinit(trace: bool, start: int) -> None:
 
 
 async def doinit1(t: Inittask, trace: bool, start: int) -> None:
-    blocks = sys.getallocatedblocks()
+    # Without a GIL the count goes through the heaps of threads that go on.
+    blocks = sys.getallocatedblocks() if trace else 0
     traced = tracemalloc.get_traced_memory()[0]
     begin = nanotime()
     try:
