@@ -604,7 +604,7 @@ def resolve(where: str) -> tuple[Any, FunctionType]:
     fn: Any = module
     for name in names:
         fn = inspect.getattr_static(fn, name) if isinstance(fn, type) else getattr(fn, name)
-    return module, fn
+    return module, inspect.unwrap(fn)  # of what tells a run's story
 
 
 @cache

@@ -16,6 +16,7 @@ import random
 import sys
 import threading
 import weakref
+from _thread import allocate_lock
 from bisect import insort
 from collections.abc import Callable
 from errno import EBADF, EEXIST, ENOENT
@@ -29,7 +30,6 @@ from .pure import (
     RETURN,
     STOPASYNC,
     YIELD,
-    Awaitable,
     Heap,
     asyncgen_hooks,
     atomic,
@@ -93,6 +93,7 @@ from .pure import (
     uncounted,
     unlikely,
 )
+from .pure import Awaitable as Plain
 
 RUNQ = 8
 """A small ring, so that small programs overflow it and see its indices come round."""
@@ -104,8 +105,17 @@ FIRSTNS = 1_000_000_000
 """The clock starts here: 0 means "never" to the runtime."""
 
 
+WATCH = 1.0
+"""How many real seconds a run may stand still before it is looked at, and half of how many
+before it is given up where a real lock is what it waits for."""
+
 NAP = 10
 """A usleep of at most that many microseconds may be over at any point."""
+
+
+LULL = 100_000_000
+"""After so many nanoseconds in which the monitor alone ran, it has nothing more to find
+until somebody else wakes: its looks in between are left out."""
 
 
 class Failure(Exception):
@@ -146,13 +156,16 @@ class Vthread:
         "joiners",
         "done",
         "foreign",
+        "awaits",
     )
 
     def __init__(self, id: int, name: str) -> None:
         self.id = id
         self.name = name
-        self.baton = threading.Lock()
+        self.baton = allocate_lock()
         self.baton.acquire()
+        self.awaits: Any = None
+        """The lock of threading that it waits for."""
         self.deadline: int | None = None
         self.woken = False
         self.done = False
@@ -165,11 +178,15 @@ class Vthread:
         engine = current()
         if engine is None:
             return
+        me = engine.running
+        if me is self:
+            raise RuntimeError("cannot join current thread")
         engine.point("join")
-        while not self.done:
-            me = engine.running
+        until = None if timeout is None else engine.clock + round(max(timeout, 0) * 1e9)
+        while not self.done and (until is None or engine.clock < until):
             self.joiners.append(me)
-            engine.block(None)
+            engine.block(until)
+            self.joiners.remove(me)
 
     def is_alive(self) -> bool:
         return not self.done
@@ -209,12 +226,22 @@ class Engine:
         self.over = False
         self.failure: BaseException | None = None
         self.finished = threading.Event()
+        self.lost: Vthread | None = None
+        """A thread that comes back from a real lock only when another one ends."""
+        self.doomed: Any = None
+        """The lock that it waits for."""
         self.digest = 0
         self.keep = keep
         self.trace: list[tuple[int, int, str]] = []
         """The last steps: (clock in ns, thread, operation)."""
         self.detail = False
         """Whether the trace says where each operation stands, and for which goroutine."""
+        self.monitor: Vthread | None = None
+        """The thread of sysmon."""
+        self.stirred = FIRSTNS
+        """When a thread that is not the monitor's last went on."""
+        self.patient: Callable[[], bool] = lambda: True
+        """Whether the monitor's looks change nothing where nobody else runs."""
         self.idlers: list[Vthread] = []
         """Threads in idle(): they go on when everyone else waits."""
         self.durable: Callable[[], bool] = lambda: True
@@ -224,6 +251,12 @@ class Engine:
         self.onquiet: Callable[[], None] | None = None
         """Called when no thread can run, before the clock jumps."""
         self.checking = False
+        self.building = False
+        """Whether the running thread makes one, of real locks."""
+        self.onstuck: Callable[[Vthread], tuple[str, Any] | None] = lambda t: None
+        """What real lock of threading a thread waits for, in words, and the lock."""
+        self.story: Any = None
+        """What its goroutines did, for who is told of a failure (gort.testing)."""
 
     def point(self, what: str) -> None:
         """A place where another thread may go on."""
@@ -311,16 +344,29 @@ class Engine:
             self.idlers.clear()
             return
         if not self.sleeping:
+            self.awaited()
             self.fail(Failure("every thread waits, and for nothing that could come"))
-        self.advance(0)
+        self.advance(0, self.monitor if self.patient() else None)
 
-    def advance(self, extra: int) -> None:
-        """Jump to the next deadline, and by `extra` ns more."""
+    def advance(self, extra: int, patient: Vthread | None = None) -> None:
+        """Jump to the next deadline, and by `extra` ns more; not to one of `patient` after
+        a lull, where there is another."""
         first = min(t.deadline for t in self.sleeping if t.deadline is not None)
+        if patient is not None and first - self.stirred >= LULL:
+            others = [t.deadline for t in self.sleeping if t is not patient and t.deadline]
+            first = min(others, default=first)
+            if not others:
+                self.awaited()
         self.clock = max(self.clock, first) + extra
         for t in [t for t in self.sleeping if t.deadline is not None and t.deadline <= self.clock]:
             self.sleeping.remove(t)
             self.makeready(t)
+
+    def awaited(self) -> None:
+        """Nobody will come: fail where a thread waits for a lock of threading."""
+        for t in self.threads:
+            if t.awaits is not None:
+                self.fail(Failure(t.awaits.explained(self, t)))
 
     def idle(self) -> None:
         """Wait until every other thread waits for good; time does not move for it."""
@@ -339,14 +385,20 @@ class Engine:
 
     def makeready(self, t: Vthread) -> None:
         t.deadline = None
+        if t is not self.monitor:
+            self.stirred = self.clock
         insort(self.ready, t, key=threadid)
 
     def spawn(self, fn: Callable[..., Any], args: tuple[Any, ...], name: str) -> Vthread:
         t = Vthread(len(self.threads), name)
         self.threads.append(t)
+        if name == "gort-sysmon":
+            self.monitor = t
+        was, self.building = self.building, True
         t.real = threading.Thread(target=self.body, args=(t, fn, args), name=name, daemon=True)
         self.ready.append(t)
         t.real.start()
+        self.building = was
         t.ident = t.real.ident
         return t
 
@@ -359,7 +411,10 @@ class Engine:
             pass
         except BaseException as exc:
             self.note(exc)
-        self.leave(t)
+        if self.doomed is not None and self.doomed._is_owned():
+            self.disown(t)
+        else:
+            self.leave(t)
 
     def leave(self, t: Vthread) -> None:
         """A virtual thread's end: the next one goes on, or the run is over."""
@@ -368,7 +423,7 @@ class Engine:
             self.next()
             return
         self.ready.remove(t)
-        for j in t.joiners:
+        for j in list(t.joiners):
             self.wake(j)
         if all(x.done for x in self.threads):
             self.over = True
@@ -388,7 +443,7 @@ class Engine:
     def next(self) -> None:
         """After a failure: let the threads end, one after the other."""
         for x in self.threads:
-            if not x.done:
+            if not x.done and x is not self.lost:
                 self.running = x
                 x.baton.release()
                 return
@@ -397,11 +452,45 @@ class Engine:
     def note(self, exc: BaseException) -> None:
         if self.failure is None:
             self.failure = exc
+            if self.story is not None:
+                self.story.failed()
         self.over = True
 
     def fail(self, exc: BaseException) -> None:
         self.note(exc)
         raise Stop
+
+    def watch(self) -> None:
+        """Until all is over: look at a run that stands still, whose thread may wait for a
+        real lock that only another of its threads could let go."""
+        seen = -1
+        while not self.finished.wait(WATCH):
+            if self.steps == seen and self.lost is None:
+                self.stuck()
+            seen = self.steps
+
+    def stuck(self) -> None:
+        t = self.running
+        found = self.onstuck(t)
+        if found is None or self.finished.is_set():
+            return
+        text, held = found
+        self.note(Failure(text))
+        try:
+            held.release()  # t goes on, and ends at its next point
+        except RuntimeError:
+            # An RLock is released by its owner alone, as that ends.
+            self.doomed = held
+            self.lost = t
+            self.next()
+
+    def disown(self, t: Vthread) -> None:
+        """t ends after a failure, and has the lock that held the run up: who waits for it
+        is the next one to end."""
+        t.done = True
+        self.running, self.lost = self.lost, None  # type: ignore[assignment]
+        while self.doomed._is_owned():
+            self.doomed.release()
 
     def run(self, fn: Callable[[], Any]) -> Any:
         """Run fn on the first virtual thread, from a real one; its result."""
@@ -424,12 +513,12 @@ class Engine:
             t.foreign = False
             self.running = t
             t.baton.release()
-            self.finished.wait()
+            self.watch()
         finally:
             _engine = None
         for x in self.threads:
             if x.real is not None:
-                x.real.join()
+                x.real.join(WATCH if x is self.lost else None)
         if self.failure is not None:
             raise self.failure
         ok, value = out[0]
@@ -446,6 +535,30 @@ def finalizing() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+class Awaitable(Plain):
+    """pure's, which tells the run's story of each step."""
+
+    __slots__ = ()
+
+    def __next__(self) -> None:
+        e = current()
+        story = e.story if e is not None else None
+        told = story.began(self) if story is not None else None
+        code = self.step()
+        if story is not None:
+            story.stepped(told, self, code)
+        if code == YIELD:
+            return None
+        value = self.value
+        self.value = None
+        if code == RETURN:
+            raise StopIteration(value)
+        try:
+            raise StopAsyncIteration if code == STOPASYNC else value
+        finally:
+            del value
 
 
 _engine: Engine | None = None

@@ -4,10 +4,12 @@ and pipes in place of sockets."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from itertools import count
 from typing import Any, Protocol
 
 from .. import _pure
+from . import _args
 
 
 def platform() -> dict[str, Any]:
@@ -25,7 +27,11 @@ def engine(what: str) -> Any:
 
 def work(seconds: float) -> None:
     """Compute for that many virtual seconds: the goroutine's thread is busy, as in a
-    loop without an await. Outside a simulation it does nothing."""
+    loop without an await. Outside a simulation it does nothing.
+
+    TypeError or ValueError for what is no number of seconds.
+    """
+    seconds = _args.duration("work", seconds)
     e = platform()["current"]()
     if e is not None:
         e.point("work")
@@ -65,9 +71,14 @@ def thread(fn: Callable[..., Any], *args: Any) -> Thread:
     """Start fn(*args) on a plain thread, outside the runtime, and return it; what it
     raises fails the run. In place of threading.Thread, which cannot be simulated.
 
-    Raises RuntimeError outside a simulation.
+    Raises RuntimeError outside a simulation, TypeError for what is no plain function.
     """
     engine("thread()")
+    _args.function("thread", fn)
+    if iscoroutinefunction(fn):
+        raise TypeError(
+            f"thread wants a plain function, not the async {fn.__qualname__}: start that with go"
+        )
     t: Thread = platform()["newosproc"](lambda arg: fn(*args), None, "thread")
     return t
 
@@ -87,6 +98,7 @@ class Pipe:
 
     def __init__(self, capacity: int = 65536) -> None:
         engine("Pipe()")
+        capacity = _args.whole("Pipe: capacity", capacity, 1)
         self.r = next(_fds)
         self.w = next(_fds)
         self.capacity = capacity
@@ -102,6 +114,7 @@ class Pipe:
     def read(self, n: int = 65536) -> bytes:
         """At most n bytes; b"" after close. BlockingIOError when there is nothing yet."""
         engine("Pipe.read").point("read")
+        n = _args.whole("Pipe.read: n", n, 1)
         if not self._data and not self._closed:
             raise BlockingIOError("the pipe is empty")
         data = bytes(self._data[:n])
@@ -113,6 +126,7 @@ class Pipe:
         """Write what there is room for; how much. BlockingIOError when there is none,
         BrokenPipeError after close."""
         engine("Pipe.write").point("write")
+        data = _args.octets("Pipe.write: data", data)
         if self._closed:
             raise BrokenPipeError("the pipe is closed")
         n = min(len(data), self.capacity - len(self._data))
@@ -140,6 +154,7 @@ class Pipe:
     async def send(self, data: bytes) -> None:
         """write all of it, waiting for room."""
         sim: Any = _pure.simulated()
+        data = _args.octets("Pipe.send: data", data)
         while data:
             try:
                 data = data[self.write(data) :]

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from . import _args, _locks, _story
 from ._swap import swapped
 from .check import Invariants, Status
 
@@ -61,6 +62,12 @@ class Run:
     def seconds(self) -> float:
         return float((self.engine.clock - 1_000_000_000) / 1e9)
 
+    def story(self, last: int = 20, exc: BaseException | None = None) -> str:
+        """Its goroutines' last steps before it ended, or failed by exc, a line each: virtual
+        seconds, who, what, where in the program; and where each goroutine stood when it
+        failed."""
+        return str(self.engine.story.text(exc, last))
+
     def schedule(self, last: int = 40) -> str:
         """The last steps of it, a line each: virtual seconds, thread, operation."""
         names = {t.id: t.name for t in self.engine.threads}
@@ -84,8 +91,18 @@ def simulate(
     every: look at all queues at each that many steps. keep: how many of the last
     steps to keep; detail: with the line of each and its goroutine. begin is given
     the Run before it starts. Raises what main raises; SimFailure for a broken
-    invariant.
+    invariant; TypeError or ValueError for what is no such argument.
     """
+    _args.program("simulate", main, procs, maxsteps)
+    for what in ("pick", "yielded"):
+        if not callable(getattr(strategy, what, None)):
+            raise TypeError(
+                "simulate: strategy must be one such as strategy_of(seed), "
+                f"not {type(strategy).__name__}"
+            )
+    _args.whole("simulate: every", every, 1)
+    _args.whole("simulate: keep", keep, 0)
+    _args.hook("simulate: begin", begin)
     with swapped() as sim:
         platform = sim.runtime.gmp.load.__globals__
         if platform["_engine"] is not None:
@@ -93,13 +110,16 @@ def simulate(
         failure = platform["Failure"]
         engine = platform["Engine"](strategy, maxsteps, keep)
         engine.detail = detail
+        engine.story = _story.Story(sim, engine, max(keep, 200))
         run = Run(engine)
         if begin is not None:
             begin(run)
         checks = Invariants(sim, failure, every)
         engine.onpoint = checks.step
         engine.onquiet = checks.quiet
-        engine.durable = lambda: durable(sim, engine)
+        engine.durable = Durable(sim, engine)
+        engine.onstuck = lambda t: _locks.stuck(engine, t)
+        engine.patient = lambda: patient(sim)
         prepare(sim, engine, failure)
         was = gc.isenabled()
         gc.disable()
@@ -133,6 +153,8 @@ def prepare(sim: Any, engine: Any, failure: type[Exception]) -> None:
         fail(f"the runtime died: {msg.splitlines()[0]}")
 
     gmp.sched.dying = dying
+    _story.install(sim)
+    _story.told(gmp.sched, engine.story)
     gmp.G.__init__ = watched(gmp.G.__init__, lambda: Status(fail))
     for module in (sim.runtime.boot, sim.runtime.group, sim.runtime.cleanup):
         module.set = Ordered
@@ -151,17 +173,38 @@ def watched(init: Any, status: Callable[[], Status]) -> Any:
     return __init__
 
 
-def durable(sim: Any, engine: Any) -> bool:
+class Durable:
     """Whether every goroutine waits for something that others do, or for time."""
-    inwait = {id(op.tw.g) for op in sim.runtime.park.waiters if op.tw is not None}
-    for shard in sim.runtime.gmp.sched.shards:
-        at = shard.head.next
-        while at is not None:
-            gp = at.owner
-            if gp.status_.v != 4 and id(gp) not in inwait:
-                return False
-            at = at.next
-    return not any(t.foreign for t in engine.sleeping)
+
+    def __init__(self, sim: Any, engine: Any) -> None:
+        self.sim = sim
+        self.engine = engine
+        self.last: Any = None
+        """One that did not at the last look: the first to look at."""
+
+    def __call__(self) -> bool:
+        if any(t.foreign for t in self.engine.sleeping):
+            return False
+        waiters = self.sim.runtime.park.waiters
+        inwait = {id(op.tw.g) for op in waiters if op.tw is not None}
+        last = self.last
+        if last is not None and last.status_.v not in (4, 6) and id(last) not in inwait:
+            return False
+        self.last = None
+        for shard in self.sim.runtime.gmp.sched.shards:
+            for gp in goroutines(shard):
+                if gp.status_.v != 4 and id(gp) not in inwait:
+                    self.last = gp
+                    return False
+        return True
+
+
+def patient(sim: Any) -> bool:
+    """Whether sysmon does nothing by the clock alone: it ends no grace at a shutdown, and
+    prints nothing."""
+    debugint, debug = sim.runtime.debug.debugint, sim.runtime.debug.debug
+    asked = any(debugint(debug, word) > 0 for word in ("schedtrace", "blocktrace"))
+    return sim.runtime.gmp.sched.drainstart == 0 and not asked
 
 
 def reset(sim: Any) -> None:

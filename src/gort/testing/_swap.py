@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import _pure
+from . import _locks
 
 
 def twins() -> dict[int, tuple[Any, Any]]:
@@ -53,27 +54,27 @@ _depth = 0
 @contextmanager
 def swapped() -> Iterator[types.ModuleType]:
     """While it lasts, gort's public names mean the simulated ones, in every module's
-    globals, and time.sleep, monotonic, time and perf_counter go by the virtual clock
-    on virtual threads. As freezegun does it. Names bound otherwise (closures, default
-    arguments, attributes of objects) keep their meaning."""
+    globals, time.sleep, monotonic, time and perf_counter go by the virtual clock on
+    virtual threads, and so do the locks and threads of threading. As freezegun does it.
+    Names bound otherwise (closures, default arguments, attributes of objects) keep their
+    meaning."""
     global _depth
     sim = _pure.simulated()
     if _depth > 0:
         yield sim
         return
     _depth += 1
-    undo = replace(twins())
-    saved = {name: getattr(time, name) for name in _CLOCKS}
-    for name, unit in _CLOCKS.items():
-        setattr(time, name, clock(saved[name], unit))
-    saved["sleep"] = time.sleep
-    time.sleep = sleeper(time.sleep)
+    clocks = [(getattr(time, name), unit) for name, unit in _CLOCKS.items()]
+    timely: dict[int, tuple[Any, Any]] = {id(fn): (fn, clock(fn, unit)) for fn, unit in clocks}
+    timely[id(time.sleep)] = time.sleep, sleeper(time.sleep)
+    undo = replace(twins() | timely | _locks.pairs()) + _locks.adopted()
+    methods = _locks.patched()
     try:
         yield sim
     finally:
         _depth -= 1
-        for name, fn in saved.items():
-            setattr(time, name, fn)
+        for cls, name, fn in methods:
+            setattr(cls, name, fn)
         for space, key, value in undo:
             space[key] = value
 
@@ -106,6 +107,9 @@ def sleeper(real: Any) -> Any:
         if e is None:
             real(seconds)
             return
+        seconds = seconds + 0.0
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
         e.point("sleep")
         e.block(e.clock + int(seconds * 1e9))
 

@@ -22,6 +22,8 @@ _LEGAL = {
     6: set(),
 }
 _PSTATES = {0: "idle", 1: "running", 2: "syscall", 3: "gcstop", 4: "dead", 5: "user"}
+MANY = 64
+"""So many goroutines are looked at whenever it is due, and more of them the less often."""
 _IDLE, _RUNNING, _SYSCALL, _GCSTOP, _DEAD, _USER = range(6)
 
 
@@ -49,7 +51,8 @@ class Status:
 class Invariants:
     """Checks of one simulated run; hand step and quiet to its engine.
 
-    sim: the simulated gort. every: look at the queues at each that many steps.
+    sim: the simulated gort. every: look at the queues at each that many steps, and less
+    often where there is much to look at, so that looking costs no more than the steps do.
     """
 
     def __init__(self, sim: Any, failure: type[Exception], every: int = 1) -> None:
@@ -58,13 +61,18 @@ class Invariants:
         self.failure = failure
         self.every = every
         self.n = 0
+        self.nextlook = every
+        self.nextquiet = 0
 
     def step(self, what: str) -> None:
         """Each G on one queue; counts in their bounds; a stopped world stands still."""
         self.n += 1
-        if self.n % self.every != 0 or self.sched.up.v == 0:
+        if self.n < self.nextlook:
             return
-        self.queues()
+        self.nextlook = self.n + self.every
+        if self.sched.up.v == 0:
+            return
+        self.nextlook += max(self.queues() - MANY, 0)
         self.counts()
         self.stopped()
 
@@ -75,8 +83,8 @@ class Invariants:
                 yield at.owner
                 at = at.next
 
-    def queues(self) -> None:
-        """Each G on at most one queue, and no running one on any."""
+    def queues(self) -> int:
+        """Each G on at most one queue, and no running one on any; how many stand there."""
         where: dict[int, str] = {}
         for gp, place in self.queued():
             if id(gp) in where:
@@ -85,6 +93,7 @@ class Invariants:
             s = gp.status_.v
             if s != 1:
                 raise self.failure(f"goroutine {gp.goid} is {_NAMES.get(s, s)} in {place}")
+        return len(where)
 
     def queued(self) -> list[tuple[Any, str]]:
         sched = self.sched
@@ -163,7 +172,8 @@ class Invariants:
         self.queues()
         self.counts()
         self.processors()
-        self.goroutines()
+        if self.n >= self.nextquiet:
+            self.nextquiet = self.n + max(self.goroutines() - MANY, 0)
         if sched.npidle.v > 0 and sched.nmspinning.v == 0:
             self.conserved()  # one that spins naps, and looks again
 
@@ -202,13 +212,15 @@ class Invariants:
             yield mp
             mp = mp.schedlink
 
-    def goroutines(self) -> None:
-        """Every live G can be found by who is to go on with it."""
+    def goroutines(self) -> int:
+        """Every live G can be found by who is to go on with it; how many live."""
+        n = 0
         queued = {id(gp) for gp, _ in self.queued()}
         timers = {
             id(item) for pp in self.sched.allp[: self.sched.nprocs.v] for item in items(pp.timers)
         }
         for gp in self.live():
+            n += 1
             s = gp.status_.v
             if s == 1 and id(gp) not in queued:
                 raise self.failure(f"goroutine {gp.goid} is lost: runnable, and on no queue")
@@ -216,6 +228,7 @@ class Invariants:
                 raise self.failure(f"goroutine {gp.goid} is stuck: {_NAMES[s]}")
             if s == 4:
                 self.waiter(gp, gp.waiting, timers)
+        return n
 
     def waiter(self, gp: Any, op: Any, timers: set[int]) -> None:
         kind = type(op).__name__

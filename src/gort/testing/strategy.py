@@ -12,6 +12,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from . import _args
+
 
 class RandomWalk:
     """At each point any thread that can run goes on, with a bias to stay.
@@ -22,9 +24,9 @@ class RandomWalk:
     """
 
     def __init__(self, seed: int, stay: float = 0.5, jitter: float = 0.0) -> None:
-        self.rng = random.Random(seed)
-        self.stay = stay
-        self.jitter = jitter
+        self.rng = random.Random(_args.aseed("RandomWalk: seed", seed))
+        self.stay = _args.share("RandomWalk: stay", stay)
+        self.jitter = _args.share("RandomWalk: jitter", jitter)
         self.naps = 0.5
 
     def pick(self, ready: list[Any], current: Any) -> Any:
@@ -52,8 +54,10 @@ class PCT:
     """
 
     def __init__(self, seed: int, depth: int = 3, length: int = 2000, jitter: float = 0.0) -> None:
-        self.rng = random.Random(seed)
-        self.jitter = jitter
+        self.rng = random.Random(_args.aseed("PCT: seed", seed))
+        self.jitter = _args.share("PCT: jitter", jitter)
+        depth = _args.whole("PCT: depth", depth, 1)
+        length = _args.whole("PCT: length", length, 1)
         self.naps = 0.5
         self.priority: dict[int, float] = {}
         self.lowest = 0.0
@@ -129,8 +133,8 @@ class Exhaustive:
     run each Path, and go on. For small programs; `limit` paths at most."""
 
     def __init__(self, bound: int = 2, limit: int = 100_000) -> None:
-        self.bound = bound
-        self.limit = limit
+        self.bound = _args.whole("bound", bound, 0)
+        self.limit = _args.whole("limit", limit, 1)
         self.complete = False
 
     def __iter__(self) -> Iterator[Path]:
