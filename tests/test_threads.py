@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import gort
+from gort._bytecode import startthread
 
 PRELUDE = "import os, sys, threading\nimport gort\n"
 
@@ -242,3 +244,18 @@ def test_template_thread_is_lazy_and_one() -> None:
     for _ in range(3):
         gort.run(main, procs=2)
         assert count() == 0
+
+
+def test_a_thread_of_the_runtime_starts_in_an_empty_context() -> None:
+    """From 3.14 on threads start in a copy of their maker's context, without a GIL always: a
+    goroutine's variables would live as long as the M that it had started."""
+    found: list[int] = []
+
+    def start() -> None:
+        var: contextvars.ContextVar[str] = contextvars.ContextVar("var")
+        var.set("the goroutine's")
+        see = startthread(lambda out: out.append(len(contextvars.copy_context())), found, "m")
+        see.join()
+
+    contextvars.copy_context().run(start)
+    assert found == [0]

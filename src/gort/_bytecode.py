@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextvars
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +14,15 @@ def safepoint() -> None:
     free-threaded build the reference counts that other threads left to it."""
 
 
+def owncontext() -> dict[str, Any]:
+    """What makes a thread start in an empty context. From 3.14 on it may start in a copy of its
+    maker's, which would keep the variables of a goroutine for as long as the thread lives."""
+    return {"context": contextvars.Context()} if sys.version_info >= (3, 14) else {}
+
+
 def startthread(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:
     """Start a daemon thread that runs fn(arg). Its frame tells a signal handler that
     the runtime was interrupted here, and not the code that called it."""
-    thread = threading.Thread(target=fn, args=(arg,), name=name, daemon=True)
+    thread = threading.Thread(target=fn, args=(arg,), name=name, daemon=True, **owncontext())
     thread.start()
     return thread
