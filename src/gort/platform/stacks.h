@@ -4,11 +4,18 @@
 
 #include "native.h"
 
-/* 3.13 alone: later versions have other frames. */
-#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000 && \
+/* Up to 3.15: a later version may have other frames. */
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x03100000 && \
     __has_include("internal/pycore_frame.h")
 #define Py_BUILD_CORE
 #include "internal/pycore_frame.h"
+#if PY_VERSION_HEX >= 0x030E0000
+#include "internal/pycore_interpframe.h"
+#include "internal/pycore_genobject.h"
+#define gort_frameowner(f) ((PyObject *)_PyGen_GetGeneratorFromFrame(f))
+#else
+#define gort_frameowner(f) ((PyObject *)_PyFrame_GetGenerator(f))
+#endif
 #undef Py_BUILD_CORE
 
 /* Without a GIL a thread goes on while another one follows its frames by f_back, which then
@@ -41,7 +48,7 @@ gort_stackadd(gort_stacks *s, PyThreadState *ts, struct _PyInterpreterFrame *f)
     s->at[s->n++] = (gort_stackframe){
         ts->thread_id, PyUnstable_InterpreterFrame_GetCode(f), Py_NewRef(f->f_globals),
         PyUnstable_InterpreterFrame_GetLine(f),
-        f->owner == FRAME_OWNED_BY_GENERATOR ? (void *)_PyFrame_GetGenerator(f) : NULL};
+        f->owner == FRAME_OWNED_BY_GENERATOR ? (void *)gort_frameowner(f) : NULL};
     return 0;
 }
 
