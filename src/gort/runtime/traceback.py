@@ -104,20 +104,25 @@ def stackof(gp: G, frames: dict[int, Any], runtime: bool) -> list[Frame]:
         if mp is not None and mp.ident in frames:
             upto = -1 if runtime else framekey(coro)
             found = threadframes(frames[mp.ident], upto, runtime)
-            return found if runtime or not gp.plain else userpart(found, coro)
+            if runtime or not (gp.plain or gp.issystem):
+                return found
+            return userpart(found, coro if gp.plain else None)
     if gp.plain:
         return []
     return coroframes(coro)
 
 
 def userpart(found: list[Frame], call: Any) -> list[Frame]:
-    """The frames of a plain goroutine, without those below it that its thread stands on.
-    call: its function and arguments."""
+    """The frames of a plain goroutine or a system's, whose own is compiled, without those
+    below it that its thread stands on. call: its function and arguments, where it has them."""
     code = getattr(call[0], "__code__", None) if call is not None else None
     for i in range(len(found) - 1, -1, -1):
         if found[i][0] is code:
             return found[: i + 1]
-    return [frame for frame in found if frame[2] != "threading"]
+    n = len(found)
+    while n and found[n - 1][2] == "threading":
+        n -= 1
+    return found[:n]
 
 
 def waited(gp: G, now: int) -> int:
