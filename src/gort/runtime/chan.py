@@ -19,6 +19,7 @@ from typing import Any
 
 import cython
 
+from .._where import hint
 from .park import Op
 
 if not cython.compiled:
@@ -501,7 +502,7 @@ def leave(pp: P | None) -> None:
 
 def needruntime(what: str) -> None:
     if load(sched.up) == 0:
-        raise RuntimeError(f"{what}: no gort runtime is up; call it under gort.run(main)")
+        raise RuntimeError(f"{what}: no gort runtime is up; call it under gort.run(main){hint()}")
 
 
 def chan(capacity: int = 0) -> Chan:

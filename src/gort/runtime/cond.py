@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import cython
 
+from .._where import kind
 from .gmp import M, P
 from .park import Op, Threadwaiter
 from .sema import Locker, Semop, Waitq
@@ -51,9 +52,7 @@ class Cond:
         if not cython.compiled:
             self.mu = mutex()
         if not isinstance(locker, Locker):
-            raise TypeError(
-                f"Cond wants a Mutex, an RWMutex or rw.reader(), not {type(locker).__name__}"
-            )
+            raise TypeError(f"Cond wants a Mutex, an RWMutex or rw.reader(), not {kind(locker)}")
         self.locker = locker
         self.q = Waitq()
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import cython
 
+from .._where import kind
 from .chan import Chan, ChanClosed
 from .gofunc import Gofunc
 from .timers import Timer as Rttimer
@@ -198,9 +199,7 @@ class AfterFunc:
 
 def checkparent(parent: Any, what: str) -> Context:
     if not isinstance(parent, Context):
-        raise TypeError(
-            f"{what} wants a parent Context such as background(), not {type(parent).__name__}"
-        )
+        raise TypeError(f"{what} wants a parent Context such as background(), not {kind(parent)}")
     return parent
 
 

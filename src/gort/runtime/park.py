@@ -30,6 +30,7 @@ from typing import Any
 
 import cython
 
+from .._where import hint
 from .gmp import G, M, P
 
 if not cython.compiled:
@@ -211,6 +212,7 @@ class Op(Awaitable):
             RuntimeError(
                 "await of a gort op outside the runtime: call it under gort.run(main); "
                 "in a forked child no runtime is up"
+                f"{hint()}"
             )
         )
 

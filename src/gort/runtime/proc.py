@@ -16,6 +16,7 @@ from typing import Any
 
 import cython
 
+from .._where import hint
 from .gmp import G, M, P, lostthread
 from .park import Op
 
@@ -740,7 +741,7 @@ def newproc2(gp: G) -> None:
 def needup() -> int:
     """Raise RuntimeError where goroutines cannot be started."""
     if load(sched.up) == 0:
-        raise RuntimeError("no gort runtime is up: start goroutines under gort.run(main)")
+        raise RuntimeError(f"no gort runtime is up: start goroutines under gort.run(main){hint()}")
     return 0
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import cython
 
+from .._where import hint
 from .gmp import G, M
 from .timers import Timer, seconds_of
 
@@ -155,7 +156,7 @@ def nexttold(gp: G) -> Scope | None:
 def cancel(gp: G) -> None:
     """Goroutine.cancel. A system goroutine, which a finalizer may see, is left alone."""
     if load(sched.up) == 0:
-        raise RuntimeError("cancel: no gort runtime is up")
+        raise RuntimeError(f"cancel: no gort runtime is up{hint()}")
     if gp.issystem:
         return
     mark(gp)
@@ -219,7 +220,9 @@ def enterscope(sc: Scope) -> BaseException | None:
     mp: M = getm()
     gp = mp.curg if mp is not None else None
     if gp is None:
-        return RuntimeError("a gort scope was entered outside a goroutine: use it under gort.run")
+        return RuntimeError(
+            f"a gort scope was entered outside a goroutine: use it under gort.run{hint()}"
+        )
     when = deadline(sc.seconds)
     lock(sc.lock)
     fresh = sc.state == SNEW

@@ -12,6 +12,7 @@ from typing import Any
 
 import cython
 
+from .._where import kind
 from .chan import Chanop
 from .park import Op
 
@@ -252,7 +253,7 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
                 self.untake()
                 raise TypeError(
                     f"select case {index} must be a channel operation such as ch.recv() "
-                    f"or None, not {type(case).__name__}"
+                    f"or None, not {kind(case)}"
                 )
             addcase(self, case, index)
         index += 1

@@ -13,6 +13,7 @@ from typing import Any
 import cython
 
 from .._bytecode import safepoint
+from .._where import hint, kind
 from .gmp import G, M
 from .netfd import Netop
 from .park import Cancelled, Gosched, Op, Threadwaiter, waiters
@@ -89,6 +90,7 @@ class Syscall(Op):
                 RuntimeError(
                     "await of a gort op outside the runtime: call it under gort.run(main); "
                     "in a forked child no runtime is up"
+                    f"{hint()}"
                 )
             )
         if self.state == OPYIELDED:
@@ -224,13 +226,11 @@ def blocking() -> Blocking:
 
 def waitop(op: Any, timeout: Any) -> Any:
     if load(sched.up) == 0:
-        raise RuntimeError("wait: no gort runtime is up")
+        raise RuntimeError(f"wait: no gort runtime is up{hint()}")
     if isinstance(op, G):
         op = join(op)
     if not isinstance(op, Op) or isinstance(op, (Gosched, Syscall, Enterblock, Exitblock, Netop)):
-        raise TypeError(
-            f"wait() wants an op such as ch.recv(), or a Goroutine, not {type(op).__name__}"
-        )
+        raise TypeError(f"wait() wants an op such as ch.recv(), or a Goroutine, not {kind(op)}")
     ns = -1
     if timeout is not None:
         timeout = seconds_of(timeout)

@@ -18,9 +18,9 @@ in the program; steps=True, or GORT_SIM_STEPS=1 in the environment, shows the sc
 own steps too, down to each lock and atomic operation.
 
 Inside a simulated program: work(seconds) computes, `await wait()` waits until all
-others do, thread(fn) is a plain thread, Pipe stands for a socket. time.sleep and the
-clocks of `time` are virtual. Not simulated: real files and sockets, threading.Thread,
-and other calls that block, which stop the simulation as long as they last.
+others do, thread(fn) is a plain thread, Pipe stands for a socket. time.sleep, the clocks
+of `time`, and the locks and threads of `threading` are virtual. Not simulated: real files
+and sockets, and other calls that block, which stop the simulation as long as they last.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Thread(Protocol):
 
 def thread(fn: Callable[..., Any], *args: Any) -> Thread:
     """Start fn(*args) on a plain thread, outside the runtime, and return it; what it
-    raises fails the run. In place of threading.Thread, which cannot be simulated.
+    raises fails the run, which that of a threading.Thread does not.
 
     Raises RuntimeError outside a simulation, TypeError for what is no plain function.
     """

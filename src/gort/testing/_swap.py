@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .. import _pure
+from .. import _pure, _where
 from . import _locks
 
 
@@ -27,6 +27,24 @@ def twins() -> dict[int, tuple[Any, Any]]:
                 out[id(getattr(real, inner))] = getattr(real, inner), getattr(twin, inner)
         out[id(real)] = real, twin
     return out
+
+
+def acquaint(sim: types.ModuleType) -> None:
+    """Tell the two gorts of each other, for their errors."""
+    names = sys.modules[_pure.SIMULATED + ".platform"]
+    real, twin = _where.here, sys.modules[_pure.SIMULATED + "._where"].here
+    real.mine = twin.theirs = "outside the simulation, with the real gort"
+    real.theirs = twin.mine = "in a simulation"
+    real.strayed = lambda: names.current() is not None
+    twin.strayed = lambda: names.current() is None
+    real.other = lambda cls: defined(cls, _pure.SIMULATED + ".")
+    twin.other = lambda cls: defined(cls, "gort.runtime.")
+
+
+def defined(cls: type, prefix: str) -> bool:
+    """Whether a module whose name begins with prefix has cls."""
+    modules = [m for name, m in sys.modules.items() if name.startswith(prefix)]
+    return any(vars(m).get(cls.__name__) is cls for m in modules)
 
 
 def replace(pairs: dict[int, tuple[Any, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
@@ -64,6 +82,7 @@ def swapped() -> Iterator[types.ModuleType]:
         yield sim
         return
     _depth += 1
+    acquaint(sim)
     clocks = [(getattr(time, name), unit) for name, unit in _CLOCKS.items()]
     timely: dict[int, tuple[Any, Any]] = {id(fn): (fn, clock(fn, unit)) for fn, unit in clocks}
     timely[id(time.sleep)] = time.sleep, sleeper(time.sleep)
