@@ -346,3 +346,19 @@ except ValueError as exc:
     show(exc)
 """
     assert output(tmp_path, text) == ["init: __main__.a is an init task already"]
+
+
+def test_after_what_no_dict_can_hold() -> None:
+    """Refused at once: it would fail every later run."""
+
+    class Task:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self) -> None:
+            pass
+
+    with pytest.raises(TypeError, match="unhashable"):
+        gort.init(lambda: None, after=[Task()])
+    with pytest.raises(TypeError, match="unhashable"):
+        gort.init(Task())
+    assert gort.run(int) == 0

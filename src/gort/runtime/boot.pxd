@@ -3,14 +3,15 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
-                                slotclear, store, swap, unlock)
+                                slotclear, store, swap, unlock, usleep)
 from .fork cimport Atfork, atfork
-from .gmp cimport CTHROW, G, Gdead, M, P, PSTATE, Pdead, Pidle, Sched, Shard, allocm, checkmcount, freem, sched, setclock
+from .gmp cimport (CTHROW, G, Gdead, Grunnable, Gwaiting, M, P, PSTATE, Pdead, Pidle, Prunning, Psyscall, Puser, Sched,
+                   Shard, allgdel, allgs, allocm, checkmcount, freem, sched, setclock)
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np
-from .park cimport dropasync
-from .proc cimport fastgo, gcount, mstart, newmain, newproc
+from .park cimport Op, dropasync, winwait
+from .proc cimport endidle, fastgo, gcount, mstart, newmain, newproc
 from .runq cimport globrunqpop
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff
@@ -20,6 +21,14 @@ from .world cimport procresize
 cdef void schedinit(int64_t procs)
 @cython.locals(m0=M, gp=G, pp=P)
 cdef object rt0_go(object main, tuple args, int64_t procs)
+cdef void closeup() noexcept
+@cython.locals(pp=P, s=int64_t, st=int64_t)
+cdef void takeps()
+@cython.locals(gp=G)
+cdef void endleft()
+@cython.locals(s=int64_t, op=Op, won=bint)
+cdef bint ours(G gp)
+cdef void endg(G gp)
 cdef object outcome(G gp)
 cpdef void mainexit(G gp)
 @cython.locals(mp=M)

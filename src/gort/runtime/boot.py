@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -18,9 +19,9 @@ from .dump import leakreport, tracebackothers
 from .exithook import openhooks
 from .gcwork import gcenable, gcrestore, gcstats
 from .gil import gilcheck
-from .gmp import G, M, P, lostthread
+from .gmp import G, M, P, lostthread, printerr
 from .inittask import inorder
-from .park import Cancelled, wakewaiters
+from .park import Cancelled, Op, wakewaiters
 from .proc import checkmain
 from .scope import cancelall
 from .sigqueue import sigexit, siginit
@@ -50,18 +51,38 @@ if not cython.compiled:
         slotclear,
         store,
         unlock,
+        usleep,
     )
     from .fork import atfork
-    from .gmp import Pidle, allocm, checkmcount, freem, sched, setclock
+    from .gmp import (
+        PSTATE,
+        Grunnable,
+        Gwaiting,
+        Pdead,
+        Pidle,
+        Prunning,
+        Psyscall,
+        Puser,
+        allgdel,
+        allgs,
+        allocm,
+        checkmcount,
+        freem,
+        sched,
+        setclock,
+    )
     from .machine import acquirep, netpollbreak, pidleget, pidleput
     from .main import mainstart
     from .netpoll import np
-    from .park import dropasync
-    from .proc import gcount, mstart, newmain, newproc
+    from .park import dropasync, winwait
+    from .proc import endidle, gcount, mstart, newmain, newproc
     from .runq import globrunqpop
     from .sysmon import sysmon
     from .template import jointemplate, openhandoff
     from .world import procresize
+
+_MOMENT = 10_000
+finalizing = sys.is_finalizing  # module sys may be empty when it is wanted
 
 _panics: list[BaseException] = []
 _others: list[str] = []
@@ -82,6 +103,8 @@ def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
     that forked goes on there, and the child exits when it ends.
     """
     checkmain(main)
+    if finalizing():
+        raise RuntimeError("gort.run: the interpreter is going down, and starts no thread any more")
     inorder()  # a cycle of init tasks is an error before anything starts
     n = defaultprocs() if procs is None else checkprocs(procs)
     if n == 0:
@@ -192,7 +215,6 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     sched.mcount = 1
     checkmcount()
     unlock(sched.lock)
-    store(sched.up, 1)
     monitor = None
     gp = None
     try:
@@ -208,12 +230,13 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         acquirep(m0, pp)
         gp = newmain(main, args, m0)
         mainstart(gp, m0, debugint(debug, "inittrace") != 0, sched.starttime)
+        store(sched.up, 1)
         mstart(m0)
         teardown()
     finally:
         opdrop()
         store(sched.exiting, 1)
-        store(sched.up, 0)
+        closeup()
         notewakeup(sched.sysmonnote)
         sigexit()
         if monitor is not None:
@@ -221,12 +244,76 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         jointemplate()
         gcrestore()
         stopcleanups()
+        if gp is not None:
+            takeps()
+            endleft()
         sched.m0 = None
         freem(m0)
         sched.poller.close()
         openhooks()
     sched.maing = None
     return outcome(gp)
+
+
+def closeup() -> None:
+    """From here on no goroutine begins (proc.startglobal) and no M starts."""
+    lock(sched.lock)
+    store(sched.up, 0)
+    unlock(sched.lock)
+
+
+def takeps() -> None:
+    """Take the Ps from Ms that were left in user code, so that they run nothing on them. One
+    that is inside the runtime just now comes out in a moment."""
+    for pp in sched.allp:
+        for _ in range(_MOMENT):
+            s = load(pp.status)
+            st = s & PSTATE
+            if st == Prunning:
+                usleep(100)
+            elif st not in (Puser, Psyscall) or cas(pp.status, s, Pdead):
+                break
+
+
+def endleft() -> None:
+    """End the goroutines that no M will run any more: those that a thread outside started
+    too late, and those of a run that was given up."""
+    left = True
+    while left:
+        left = False
+        for gp in allgs():
+            if not gp.issystem and ours(gp):
+                endg(gp)
+                left = True
+
+
+def ours(gp: G) -> bool:
+    """Whether nobody runs gp, nor is about to; who waits then stands in no queue any more."""
+    s = load(gp.status_)
+    if s == Gwaiting:
+        op: Op = gp.waiting
+        lock(gp.lock)
+        won = winwait(gp)
+        unlock(gp.lock)
+        if won:
+            op.unqueue()
+        return won
+    return s == Grunnable
+
+
+def endg(gp: G) -> None:
+    """End gp, which is nobody else's: its `finally` blocks run here, outside the runtime."""
+    try:
+        if not gp.plain:
+            gp.coro.close()
+    except BaseException:
+        printerr(f"Exception ignored in {gp!r}, which the end of gort.run closes:\n")
+        traceback.print_exc()
+    if gp.scope is not None:
+        sched.orphaned(gp.scope)
+    gp.group = None
+    endidle(gp, Cancelled("the runtime has gone down"))
+    allgdel(gp)
 
 
 def monitor_main(_: None) -> None:

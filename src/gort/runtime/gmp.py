@@ -377,6 +377,9 @@ class P:
         while load(self.runqhead) != load(self.runqtail):
             ringtake(self.runq, add(self.runqhead, 1) - 1)
         slotclear(self.runnext)
+        lock(self.timerlock)  # a thread from outside may arm a timer of the last run yet
+        self.timers = Heap()
+        unlock(self.timerlock)
         store(self.runqhead, 0)
         store(self.runqtail, 0)
         store(self.schedtick, 0)
@@ -388,7 +391,6 @@ class P:
         self.gcseen = 0
         self.link = None
         self.gcrounds = 16
-        self.timers = Heap()
 
     def __repr__(self) -> str:
         return f"<P {self.id}>"

@@ -35,8 +35,12 @@ def newgofunc(what: str, fn: Any, args: Any, kwargs: Any) -> Gofunc:
 
 def startfunc(f: Gofunc) -> None:
     """Start the goroutine, from whatever thread; without a runtime there is none."""
-    if load(sched.up) != 0:
+    if load(sched.up) == 0:
+        return
+    try:
         f.ctx.copy().run(_spawn, f.fn, f.args, f.kwargs)
+    except RuntimeError:  # main has ended since
+        pass
 
 
 def _spawn(fn: Any, args: Any, kwargs: Any) -> None:

@@ -198,13 +198,19 @@ def gogroup(grp: Group, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: A
     if starts:
         if reached:
             borncancelled(gp)
-        start(gp, pp)
+        closed = not start(gp, pp)
     if pp is not None:
         release(mp, pp)
-    if closed:  # in between
+    if closed:  # in between, or the runtime is
         gp.group = None
         endidle(gp, Cancelled())
+        if starts:
+            lock(grp.glock)
+            grp.children.discard(gp)
+            unlock(grp.glock)
+            childgone(grp)
         checkopen(grp)
+        raise RuntimeError("group.go: the gort runtime goes down")
     return gp
 
 

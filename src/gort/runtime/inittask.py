@@ -59,7 +59,12 @@ def init(fn: Any = None, /, *, after: Any = ()) -> Any:
     for other in others:
         if not callable(other):
             raise TypeError(f"init(after=...) wants init tasks, not {type(other).__name__}")
-    if fn in inittasks:
+    try:
+        known = fn in inittasks
+        hash(others)
+    except TypeError as exc:
+        raise TypeError(f"init() wants functions that a dict can hold: {exc}") from None
+    if known:
         raise ValueError(f"init: {nameof(fn)} is an init task already")
     inittasks[fn] = Inittask(fn, others)
     return fn

@@ -36,6 +36,7 @@ cdef M mget()
 cdef bint stopm(M mp)
 @cython.locals(mp=M)
 cdef void startm(P pp, bint spinning, bint locked)
+cdef void nostart(P pp, bint spinning) noexcept
 @cython.locals(mp=M, id=int64_t)
 cdef void newm(P pp, bint spinning, bint locked)
 cdef void mexit(M mp)

@@ -238,6 +238,11 @@ def startm(pp: P, spinning: bool, locked: bool) -> None:
     """
     if not locked:
         lock(sched.lock)
+    if load(sched.up) == 0:
+        nostart(pp, spinning)
+        if not locked:
+            unlock(sched.lock)
+        return
     if pp is None:
         pp = pidleget()
         if pp is None:
@@ -254,6 +259,14 @@ def startm(pp: P, spinning: bool, locked: bool) -> None:
     mp.spinning = spinning
     mp.nextp = pp
     notewakeup(mp.park)
+
+
+def nostart(pp: P, spinning: bool) -> None:
+    """startm() before main is there, or when all is over: nobody runs pp."""
+    if spinning:
+        add(sched.nmspinning, -1)
+    if pp is not None and runqempty(pp):
+        pidleput(pp)
 
 
 def newm(pp: P, spinning: bool, locked: bool) -> None:

@@ -6,6 +6,7 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, ad
                                 gothrow, load, lock, nanotime, notewakeup, setm, slot, slotset, slotswap,
                                 store, store_rel, swap, unlikely, unlock)
 from .cleanup cimport wakecleanup
+from .gm cimport matchmgandunlock
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
@@ -97,8 +98,10 @@ cdef class Join(Op):
 cdef G newproc(object fn, tuple args, dict kwargs)
 @cython.locals(gp=G)
 cdef object newcoro(object coro)
-@cython.locals(mp=M, pp=P)
-cdef void newproc2(G gp) noexcept
+@cython.locals(mp=M, pp=P, up=bint)
+cdef int newproc2(G gp) except -1
+cdef bint startglobal(G gp) noexcept
+cdef void enlist(G gp) noexcept
 @cython.locals(mp=M)
 cdef void setorigin(G gp) noexcept
 cdef int needup() except -1
@@ -106,9 +109,11 @@ cdef int needup() except -1
 cdef G newmain(object fn, tuple args, M m0)
 @cython.locals(gp=G)
 cdef G newproc1(object fn, tuple args, dict kwargs)
-cdef void start(G gp, P pp) noexcept
+@cython.locals(gp=G)
+cdef G makeg(object fn, tuple args, dict kwargs)
+cdef bint start(G gp, P pp) noexcept
 cdef void borncancelled(G gp)
-@cython.locals(mp=M, pp=P)
+@cython.locals(mp=M, pp=P, up=bint)
 cdef void startidle(G gp)
 cdef void endidle(G gp, object exc)
 @cython.locals(joinq=Join)

@@ -18,7 +18,7 @@ import cython
 
 from .._where import hint
 from .gmp import G, M, P, lostthread
-from .park import Op
+from .park import Cancelled, Op
 
 if not cython.compiled:
     from ..platform import (
@@ -63,6 +63,7 @@ if not cython.compiled:
     )
     from .cleanup import wakecleanup
     from .gcwork import FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
+    from .gm import matchmgandunlock
     from .gmp import (
         ALOSTP,
         ANONE,
@@ -112,6 +113,8 @@ if not cython.compiled:
 
     takenext = slotswap
     movedg = moved
+
+_NOTUP = "no gort runtime is up: start goroutines under gort.run(main)"
 
 dropped: list[Any] = []
 """Async generators that a collection inside the uncompiled runtime found."""
@@ -609,7 +612,7 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
 
 
 def wakejoiners(mp: M, op: Join) -> None:
-    pp = claim(mp)
+    pp = claim(mp) if mp is not None else None
     while op is not None:
         next = op.next
         op.next = None
@@ -726,29 +729,34 @@ def newcoro(coro: object) -> G:
     return movedg(gp)
 
 
-def newproc2(gp: G) -> None:
-    """Number and queue a goroutine that was just made."""
+def newproc2(gp: G) -> int:
+    """Number and queue a goroutine that was just made; RuntimeError where the runtime
+    went down since needup(), or goes down and this is a thread outside."""
     mp: M = curm()
     pp: P = None
     if mp is not None:
         pp = claim(mp)
     gp.goid = nextgoid(pp)
-    start(gp, pp)
+    up = start(gp, pp)
     if pp is not None:
         release(mp, pp)
+    if not up:
+        endidle(gp, Cancelled("the runtime has gone down"))
+        raise RuntimeError(f"{_NOTUP}{hint()}")
+    return 0
 
 
 def needup() -> int:
     """Raise RuntimeError where goroutines cannot be started."""
     if load(sched.up) == 0:
-        raise RuntimeError(f"no gort runtime is up: start goroutines under gort.run(main){hint()}")
+        raise RuntimeError(f"{_NOTUP}{hint()}")
     return 0
 
 
 def newmain(fn: Callable[..., Any], args: tuple[Any, ...], m0: M) -> G:
     """Goroutine 1. It is not queued but bound to m0, whose P is claimed: nobody else
     can run it to its end before the booting thread goes on."""
-    gp = newproc1(fn, args, {})
+    gp = makeg(fn, args, {})
     gp.goid = nextgoid(m0.p)
     store_rel(gp.status_, Grunnable)
     allgadd(gp)
@@ -763,6 +771,11 @@ def newproc1(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     It calls no user code but a coroutine function.
     """
     needup()
+    return makeg(fn, args, kwargs)
+
+
+def makeg(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> G:
+    """newproc1(), also before the runtime is up."""
     if iscoroutinefunction(fn):
         gp = newg(fn(*args, **kwargs), 0)
     else:
@@ -782,15 +795,41 @@ def setorigin(gp: G) -> None:
         gp.parentgoid = mp.curg.goid
 
 
-def start(gp: G, pp: P) -> None:
-    """Queue an idle goroutine for the first time."""
+def start(gp: G, pp: P) -> bool:
+    """Queue an idle goroutine for the first time; False where the runtime is down."""
+    if pp is None:
+        return startglobal(gp)
+    enlist(gp)
+    ready(gp, pp, True)
+    return True
+
+
+def startglobal(gp: G) -> bool:
+    """start() by one without a P. A shutdown closes the runtime under the same lock, and
+    ends afterwards what is queued (boot.endleft): gp is there by then, or nowhere. A thread
+    outside is refused from main's end on: it could keep the run from ending for ever."""
+    lock(sched.lock)
+    if load(sched.up) == 0 or (load(sched.draining) != 0 and curm() is None):
+        unlock(sched.lock)
+        return False
+    enlist(gp)
+    globrunqput(gp)
+    if sched.gm:
+        matchmgandunlock()
+        return True
+    unlock(sched.lock)
+    wakep(None)
+    return True
+
+
+def enlist(gp: G) -> None:
+    """Make an idle goroutine a runnable one that everybody can see."""
     store_rel(gp.status_, Grunnable)
     allgadd(gp)
     # After allgadd: mainexit sets draining, then cancels all that it finds there.
     # A group's children are cancelled by their group.
     if load(sched.draining) != 0 and gp.group is None:
         borncancelled(gp)
-    ready(gp, pp, True)
 
 
 def borncancelled(gp: G) -> None:
@@ -800,16 +839,18 @@ def borncancelled(gp: G) -> None:
 
 
 def startidle(gp: G) -> None:
-    """start(), from user mode."""
+    """start(), from user mode. On an M."""
     mp: M = getm()
     pp = claim(mp) if mp is not None else None
-    start(gp, pp)
+    up = start(gp, pp)
     if pp is not None:
         release(mp, pp)
+    if not up:
+        endidle(gp, Cancelled("the runtime has gone down"))
 
 
 def endidle(gp: G, exc: BaseException) -> None:
-    """End an idle goroutine, which never runs, with exc. On an M, in user mode."""
+    """End an idle goroutine, which never runs, with exc. By whoever is not inside the runtime."""
     if not gp.plain:
         gp.coro.close()
     gp.coro = None

@@ -93,8 +93,13 @@ def siginit() -> None:
     takeover(signal.SIGQUIT, signal.SIG_DFL, sigquit)
     takeover(signal.SIGURG, signal.SIG_DFL, sigpreempt)
     sig.up = True
-    sig.thread = threading.Thread(target=sigloop, args=(rfd,), name="gort-signal", daemon=True)
-    sig.thread.start()
+    thread = threading.Thread(target=sigloop, args=(rfd,), name="gort-signal", daemon=True)
+    try:
+        thread.start()
+    except BaseException:
+        sigexit()
+        raise
+    sig.thread = thread
 
 
 def takeover(signum: int, default: Any, handler: Any) -> None:

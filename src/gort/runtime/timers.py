@@ -39,6 +39,7 @@ if not cython.compiled:
     from .park import gopark, opready
 
 _FOREVER = 1 << 62
+_limbo = P(-1)
 
 
 class Timer:
@@ -120,8 +121,10 @@ def sleep(seconds: float) -> Sleep:
 
 
 def anyp() -> P:
-    """A P whose heap a thread without one may use: timers are run by any M."""
-    pp: P = sched.allp[0]
+    """A P whose heap a thread without one may use: timers are run by any M. Where the
+    runtime went down since the caller looked, one that no M ever sees."""
+    allp = sched.allp
+    pp: P = allp[0] if allp else _limbo
     return pp
 
 

@@ -307,6 +307,28 @@ async def threads_start_goroutines() -> None:
         t.join()
 
 
+@case(procs=(1, 2, 3))
+async def a_thread_starts_goroutines_past_the_end() -> None:
+    """Each is refused, or ends."""
+
+    async def nothing() -> None:
+        pass
+
+    def outside() -> None:
+        gs = []
+        while True:
+            try:
+                gs.append(gort.go(nothing))
+            except RuntimeError:
+                break
+            time.sleep(0.0001)
+        while not all([g.done() for g in gs]):
+            time.sleep(0.01)
+
+    thread(outside)
+    await gort.sleep(0.0005)
+
+
 @case(procs=(2, 3))
 async def threads_start_two_at_once() -> None:
     """One M takes both off the global queue while the other one gives its P up."""
