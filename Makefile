@@ -18,17 +18,19 @@ VENV_NEWER := .venv-newer
 VENV_LINT := .venv-lint
 STATE := .make
 
+TESTERS := 'pytest>=8' 'pytest-xdist>=3.6'
 LINTERS := ruff==0.17.5 mypy==2.4.1
 
-CODE := $(sort $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h'))
-INPUTS := $(CODE) $(wildcard setup.py pyproject.toml setup.cfg MANIFEST.in README.md)
+CODE := $(sort $(shell find src -name '*.py' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.pyi'))
+INPUTS := $(CODE) $(wildcard setup.py pyproject.toml README.md LICENSE) tools/install.py
 
-# The installs share build/ and the generated C files.
+# The builds share build/.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
+.SECONDARY:
 .PHONY: demo test test-all bench bench-check bench-plot sim stress asan lint clean FORCE
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.gort
 	$(VENV)/bin/gort run examples/wordcount.py
 
 test: $(VENV)/.installed $(VENV_FT)/.installed $(if $(NEWER),$(VENV_NEWER)/.installed)
@@ -91,10 +93,10 @@ clean:
 
 # --- what the venvs depend on: files that change only when their content does ----------
 
-# $(1): a command, whose output goes to the target; $(2): what to do first when it has changed.
+# $(1): a command, whose output goes to the target.
 define record
 	@mkdir -p $(STATE); $(1) > $@.new; \
-	if cmp -s $@.new $@; then rm -f $@.new; else $(2) mv $@.new $@; fi
+	if cmp -s $@.new $@; then rm -f $@.new; else mv $@.new $@; fi
 endef
 
 # The interpreter under the venv that may be active.
@@ -108,15 +110,15 @@ $(STATE)/freethreaded: FORCE
 $(STATE)/newer: FORCE
 	$(call record,{ $(PYTHON) tools/interpreters.py newer || true; })
 
-# A module that is gone must not live on in the build.
+# Also a module that is gone is a change.
 $(STATE)/inputs: FORCE
-	$(call record,printf '%s\n' $(INPUTS),rm -rf build;)
+	$(call record,printf '%s\n' $(INPUTS))
 
 # --- venvs -----------------------------------------------------------------------------
 
 # $(1): the interpreter, $(2): the venv. Debian's python3 without python3-venv has no ensurepip.
 define create_venv
-	rm -rf $(2); \
+	echo "making $(2) with $$($(1) -V)"; rm -rf $(2); \
 	$(1) -m venv $(2) >/dev/null || \
 	{ rm -rf $(2); $(1) -m venv --without-pip $(2) && \
 		$(1) -m pip --python $(2)/bin/python install -q pip; } 2>/dev/null || \
@@ -136,17 +138,13 @@ $(VENV_FT)/.created $(VENV_NEWER)/.created:
 		rm -rf $(@D); mkdir $(@D); \
 	fi; touch $@
 
-# $(1): the venv.
-install = $(1)/bin/python -m pip install -q pytest '.[test]'
-
-$(VENV)/.installed: $(VENV)/.created $(STATE)/inputs $(INPUTS)
-	$(call install,$(VENV))
+# gort alone, of a wheel that tools/install.py builds once for an interpreter.
+%/.gort: %/.created $(STATE)/inputs $(INPUTS)
+	@if [ -x $*/bin/python ]; then $(PYTHON) tools/install.py $*/bin/python; fi
 	@touch $@
 
-$(VENV_FT)/.installed $(VENV_NEWER)/.installed: %/.installed: %/.created $(STATE)/inputs $(INPUTS)
-	@if [ -x $*/bin/python ]; then \
-		echo "$(call install,$*)"; $(call install,$*); \
-	fi
+%/.installed: %/.gort
+	@if [ -x $*/bin/python ]; then $*/bin/python -m pip install -q $(TESTERS); fi
 	@touch $@
 
 # One by one: not every rival exists for every interpreter.

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import install
 from pythons.make import make
 from pythons.shell import Unavailable, run, say
 from pythons.there import look
@@ -19,10 +20,11 @@ from pythons.version import ALL, Version
 
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / ".venv-all"
-SECONDS = 1800
+TESTERS = ("pytest>=8", "pytest-xdist>=3.6")
+SECONDS = 600
 
 
-def install(version: Version, python: str) -> Path:
+def equip(version: Version, python: str) -> Path:
     """Make a venv with gort and its tests' needs; return its Python."""
     venv = VENVS / str(version)
     here = venv / "bin" / "python"
@@ -31,13 +33,17 @@ def install(version: Version, python: str) -> Path:
         run([python, "-m", "venv", "--clear", venv], 300)
         home.write_text(python, encoding="utf-8")
     say(f"installing gort for {version}")
-    run([here, "-m", "pip", "install", "-q", "pytest", ".[test]"], SECONDS, cwd=ROOT)
+    try:
+        install.install(here)
+    except install.Failed as why:
+        raise Unavailable(str(why)) from None
+    run([here, "-m", "pip", "install", "-q", *TESTERS], SECONDS)
     return here
 
 
 def prepare(version: Version) -> Path:
     """Return the Python of a venv of the version; raise Unavailable."""
-    return install(version, look(version) or make(version))
+    return equip(version, look(version) or make(version))
 
 
 def main() -> int:
