@@ -11,6 +11,8 @@ BASE ?= HEAD~1
 HEAD ?= HEAD
 # Whether `make test` runs on a newer Python with a GIL too: not empty for yes.
 NEWER ?=
+# Whether `make test` runs beside two busy processes a core: not empty for yes.
+LOAD ?=
 
 VENV := .venv
 VENV_FT := .venv-ft
@@ -34,7 +36,7 @@ demo: $(VENV)/.gort
 	$(VENV)/bin/gort run examples/wordcount.py
 
 test: $(VENV)/.installed $(VENV_FT)/.installed $(if $(NEWER),$(VENV_NEWER)/.installed)
-	@$(PYTHON) tools/run_tests.py --free-threaded native:$(VENV_FT)/bin/python \
+	@$(PYTHON) tools/run_tests.py $(if $(LOAD),--load) --free-threaded native:$(VENV_FT)/bin/python \
 		$(if $(NEWER),--newer native:$(VENV_NEWER)/bin/python) \
 		native:$(VENV)/bin/python pure:$(VENV)/bin/python -- $(ARGS)
 

@@ -45,7 +45,7 @@ def is_gcc() -> bool:
 COLD = {
     f"gort.runtime.{name}"
     for name in """blocktrace boot cleanup context debug dump exithook fork gcwork gil inittask
-        main osthread sigqueue sysmon systemg ticks traceback world""".split()
+        main osthread sigqueue sysmon systemg traceback world""".split()
 }
 
 # A build with a sanitizer says itself how much to optimize, one for a debugger what it wants of -g.

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,10 +27,22 @@ MODES = ("native", "pure")
 FOREIGN = ("GORT_PURE", "PYTHONPATH", "PYTHONHOME", "PYTHON_GIL", "PYTEST_ADDOPTS")
 
 DESCRIBE = """
-import json, platform, sys
+import importlib.util, json, platform, sys
 gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-print(json.dumps([platform.python_implementation(), platform.python_version(), gil]))
+xdist = importlib.util.find_spec("xdist") is not None
+print(json.dumps([platform.python_implementation(), platform.python_version(), gil, xdist]))
 """
+
+CORES = len(os.sched_getaffinity(0))
+MOST_WORKERS = 8
+BUSY = """
+import os
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(1_000_000):
+        pass
+"""
+"""ends by itself with who started it"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,13 +101,23 @@ class Outcome:
         return f"{self.title}: {self.counts}" + (f" ({self.remark})" if self.remark else "")
 
 
-def describe(run: Run) -> tuple[str, bool]:
-    """Return a run's title and whether its interpreter has a GIL."""
+@dataclasses.dataclass(frozen=True)
+class Interpreter:
+    """Say what a run's interpreter is, and whether pytest can spread the tests there."""
+
+    title: str
+    gil: bool
+    xdist: bool
+
+
+def describe(run: Run) -> Interpreter:
+    """Ask a run's interpreter what it is."""
     answer = subprocess.run(
         [run.python, "-c", DESCRIBE], env=run.env(), capture_output=True, text=True, check=True
     )
-    name, version, gil = json.loads(answer.stdout)
-    return f"{run.mode}, {name} {version}" + ("" if gil else " free-threaded"), gil
+    name, version, gil, xdist = json.loads(answer.stdout)
+    title = f"{run.mode}, {name} {version}" + ("" if gil else " free-threaded")
+    return Interpreter(title, gil, xdist)
 
 
 def banner(text: str) -> None:
@@ -104,9 +126,9 @@ def banner(text: str) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Have a hanging suite dump its stacks, and end it."""
+    """Have a hanging suite and its workers dump their stacks, and end it."""
     with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGABRT)
+        os.killpg(process.pid, signal.SIGABRT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
 
@@ -118,12 +140,22 @@ def sweep(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def run_pytest(
-    run: Run, report: Path, seconds: float, hang: float, arguments: Sequence[str]
-) -> int | None:
+@contextlib.contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Have as many processes compute meanwhile."""
+    started = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def run_pytest(run: Run, report: Path, seconds: float, arguments: Sequence[str]) -> int | None:
     """Run the suite; return its exit status, or None when it ran out of time."""
     command: list[str | Path] = [run.python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    command += ["-o", f"faulthandler_timeout={hang:g}", f"--junitxml={report}", *arguments]
+    command += [f"--junitxml={report}", *arguments]
     process = subprocess.Popen(
         command, cwd=ROOT, env=run.env(), stdin=subprocess.DEVNULL, start_new_session=True
     )
@@ -170,14 +202,18 @@ def judge(status: int | None, counts: Counts | None) -> tuple[Counts, str]:
 
 def execute(run: Run, options: argparse.Namespace) -> Outcome:
     """Run one suite and say how it went."""
-    title, gil = describe(run)
+    interpreter = describe(run)
+    title = interpreter.title
     banner(title)
-    if run == options.free_threaded and gil:
+    if run == options.free_threaded and interpreter.gil:
         return Outcome(title, Counts(failed=1), "the interpreter is not free-threaded")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="gort-tests-") as folder:
         report = Path(folder, "report.xml")
-        status = run_pytest(run, report, options.timeout, options.hang, options.arguments)
+        arguments = ["-o", f"faulthandler_timeout={options.hang:g}"]
+        if interpreter.xdist and options.workers > 1:
+            arguments += ["-n", str(options.workers), "--dist", "worksteal"]
+        status = run_pytest(run, report, options.timeout, arguments + options.arguments)
         counts, remark = judge(status, read_counts(report))
     seconds = f"{time.monotonic() - start:.1f} s"
     return Outcome(title, counts, f"{seconds}, {remark.upper()}" if remark else seconds)
@@ -219,6 +255,18 @@ def parse_arguments() -> argparse.Namespace:
         help="a run that cannot be, for the summary",
     )
     parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(CORES, MOST_WORKERS),
+        metavar="N",
+        help="processes for a run's tests, where there is pytest-xdist (%(default)s)",
+    )
+    parser.add_argument(
+        "--load",
+        action="store_true",
+        help="run beside two processes for each core that do nothing but compute",
+    )
+    parser.add_argument(
         "--timeout", type=float, default=1200, metavar="SECONDS", help="for one run (%(default)s)"
     )
     parser.add_argument(
@@ -237,7 +285,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run the command line."""
     options = parse_arguments()
-    outcomes = list(run_all(options))
+    with busy(2 * CORES if options.load else 0):
+        outcomes = list(run_all(options))
     total = sum((outcome.counts for outcome in outcomes), Counts())
     banner("summary")
     for outcome in outcomes:
