@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep the real stderr: at a hang, the one that pytest captures is lost."""
     global _stderr
     _stderr = os.dup(2)
+    # A shell has its background jobs ignore it, and so would every program that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "gmp(why): is about what only P has; skipped under G-M")
     if SCHED:
         # Also for subprocesses, which inherit it.
