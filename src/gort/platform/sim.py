@@ -12,6 +12,7 @@ Madsim and Shuttle for the idea; the strategies are in gort.testing.strategy.
 
 from __future__ import annotations
 
+import heapq
 import random
 import sys
 import threading
@@ -25,6 +26,7 @@ from types import FrameType
 from typing import Any, Protocol
 from zlib import crc32
 
+from . import pure
 from .pure import (
     RAISE,
     RETURN,
@@ -85,7 +87,6 @@ from .pure import (
     slotpeek,
     slottake,
     sockfileno,
-    socknumber,
     swapvalue,
     takecurg,
     threadstacks,
@@ -251,6 +252,11 @@ class Engine:
         self.onquiet: Callable[[], None] | None = None
         """Called when no thread can run, before the clock jumps."""
         self.checking = False
+        self.events: list[tuple[int, int, Callable[[], None]]] = []
+        """What happens by itself: when, in which order, what. A heap."""
+        self.nposted = 0
+        self.net: Any = None
+        """Its network, if it has one (simnet)."""
         self.building = False
         """Whether the running thread makes one, of real locks."""
         self.onstuck: Callable[[Vthread], tuple[str, Any] | None] = lambda t: None
@@ -343,7 +349,7 @@ class Engine:
                 self.wake(t)
             self.idlers.clear()
             return
-        if not self.sleeping:
+        if not self.sleeping and not self.events:
             self.awaited()
             self.fail(Failure("every thread waits, and for nothing that could come"))
         self.advance(0, self.monitor if self.patient() else None)
@@ -351,9 +357,11 @@ class Engine:
     def advance(self, extra: int, patient: Vthread | None = None) -> None:
         """Jump to the next deadline, and by `extra` ns more; not to one of `patient` after
         a lull, where there is another."""
-        first = min(t.deadline for t in self.sleeping if t.deadline is not None)
+        due = [t.deadline for t in self.sleeping if t.deadline is not None]
+        first = min(due + [when for when, _, _ in self.events[:1]])
         if patient is not None and first - self.stirred >= LULL:
             others = [t.deadline for t in self.sleeping if t is not patient and t.deadline]
+            others += [when for when, _, _ in self.events[:1]]
             first = min(others, default=first)
             if not others:
                 self.awaited()
@@ -361,6 +369,13 @@ class Engine:
         for t in [t for t in self.sleeping if t.deadline is not None and t.deadline <= self.clock]:
             self.sleeping.remove(t)
             self.makeready(t)
+        while self.events and self.events[0][0] <= self.clock:
+            heapq.heappop(self.events)[2]()
+
+    def post(self, when: int, fn: Callable[[], None]) -> None:
+        """Have fn called, by whoever finds the clock at `when` or later. It makes no point."""
+        self.nposted += 1
+        heapq.heappush(self.events, (when, self.nposted, fn))
 
     def awaited(self) -> None:
         """Nobody will come: fail where a thread waits for a lock of threading."""
@@ -830,8 +845,22 @@ class Socket:
         self.fd = -1
 
 
-def sockref(o: Any) -> weakref.ref[Socket] | None:
-    return weakref.ref(o) if type(o) is Socket else None
+def simulated(o: object) -> bool:
+    """Whether o is a socket of the simulated network (simnet)."""
+    return getattr(type(o), "simulated", False) is True
+
+
+def sockref(o: Any) -> weakref.ref[Any] | None:
+    return weakref.ref(o) if type(o) is Socket or simulated(o) else None
+
+
+def socknumber(o: Any, what: str) -> int:
+    if not simulated(o):
+        return pure.socknumber(o, what)
+    if o.fd < 0:
+        raise ValueError(f"{what}: the socket is closed")
+    fd: int = o.fd
+    return fd
 
 
 class Poller:

@@ -19,8 +19,9 @@ own steps too, down to each lock and atomic operation.
 
 Inside a simulated program: work(seconds) computes, `await wait()` waits until all
 others do, thread(fn) is a plain thread, Pipe stands for a socket. time.sleep, the clocks
-of `time`, and the locks and threads of `threading` are virtual. Not simulated: real files
-and sockets, and other calls that block, which stop the simulation as long as they last.
+of `time`, the locks and threads of `threading`, and stream sockets are virtual; network()
+delays, cuts and heals their network. Not simulated: real files, and other calls that block,
+which stop the simulation as long as they last.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 from . import _args
 from ._inside import Pipe, Thread, thread, wait, work
 from ._run import Run, SimFailure, simulate
+from ._sockets import network
 from ._swap import swapped
 from .strategy import PCT, Exhaustive, Path, RandomWalk
 
@@ -44,6 +46,7 @@ __all__ = [
     "Run",
     "SimFailure",
     "Thread",
+    "network",
     "replay",
     "run_sim",
     "search",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import _pure, _where
-from . import _locks
+from . import _locks, _sockets
 
 
 def twins() -> dict[int, tuple[Any, Any]]:
@@ -86,7 +86,7 @@ def swapped() -> Iterator[types.ModuleType]:
     clocks = [(getattr(time, name), unit) for name, unit in _CLOCKS.items()]
     timely: dict[int, tuple[Any, Any]] = {id(fn): (fn, clock(fn, unit)) for fn, unit in clocks}
     timely[id(time.sleep)] = time.sleep, sleeper(time.sleep)
-    undo = replace(twins() | timely | _locks.pairs()) + _locks.adopted()
+    undo = replace(twins() | timely | _locks.pairs() | _sockets.pairs()) + _locks.adopted()
     methods = _locks.patched()
     try:
         yield sim
