@@ -28,6 +28,12 @@ _LOCK = type(allocate_lock())
 _RLOCK = type(threading.RLock())
 _UNTOUCHED = ("gort", "_pytest", "pluggy", "importlib", "_thread", "threading", "_frozen_importlib")
 WAITING = 4
+_METHODS = (
+    types.BuiltinMethodType,
+    types.MethodType,
+    types.MethodDescriptorType,
+    types.FunctionType,
+)
 _ENTERS = ("BEFORE_WITH", "LOAD_SPECIAL")
 
 
@@ -323,9 +329,9 @@ def holderof(e: Any, lock: Any) -> tuple[str, str]:
     for gp in story.live():
         for coro in awaited(gp.coro):
             frame = getattr(coro, "cr_frame", None) or getattr(coro, "gi_frame", None)
-            if frame is None:
-                continue
-            if any(isexit(o, lock) for o in gc.get_referents(coro, frame)):
+            if frame is None or getattr(coro, "cr_running", False):
+                continue  # who waits for the lock runs, and may have its __exit__ at hand
+            if isinwith(gc.get_referents(coro, frame), lock):
                 return story.name(gp), withline(frame)
             if gp.status_.v == WAITING and any(o is lock for _, o in known(frame)):
                 named = story.name(gp), acquireline(frame)
@@ -359,11 +365,15 @@ def awaited(coro: Any) -> Iterator[Any]:
         coro = getattr(coro, "cr_await", None) or getattr(coro, "gi_yieldfrom", None)
 
 
-def isexit(o: Any, lock: Any) -> bool:
-    if not isinstance(o, (types.BuiltinMethodType, types.MethodType)) or o.__name__ != "__exit__":
-        return False
-    owner = o.__self__
-    return owner is lock or getattr(owner, "_lock", None) is lock
+def isinwith(found: list[Any], lock: Any) -> bool:
+    """Whether the lock's __exit__ lies on a stack: bound, or beside what it is of (3.14)."""
+    for before, o, after in zip([None, *found], found, [*found[1:], None], strict=False):
+        if not isinstance(o, _METHODS) or o.__name__ != "__exit__":
+            continue
+        owners = (o.__self__,) if hasattr(o, "__self__") else (before, after)
+        if any(x is lock or getattr(x, "_lock", None) is lock for x in owners):
+            return True
+    return False
 
 
 def withline(frame: FrameType) -> str:
