@@ -36,13 +36,12 @@ print(json.dumps([platform.python_implementation(), platform.python_version(), g
 CORES = len(os.sched_getaffinity(0))
 MOST_WORKERS = 8
 BUSY = """
-import os
-parent = os.getppid()
-while os.getppid() == parent:
+import os, sys
+while os.getppid() == int(sys.argv[1]):
     for _ in range(1_000_000):
         pass
 """
-"""ends by itself with who started it"""
+"""ends by itself with who started it, whose pid is its argument"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +142,8 @@ def sweep(process: subprocess.Popen[bytes]) -> None:
 @contextlib.contextmanager
 def busy(processes: int) -> Iterator[None]:
     """Have as many processes compute meanwhile."""
-    started = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(processes)]
+    command = [sys.executable, "-c", BUSY, str(os.getpid())]
+    started = [subprocess.Popen(command) for _ in range(processes)]
     try:
         yield
     finally:
