@@ -231,6 +231,8 @@ def run_all(options: argparse.Namespace) -> Iterable[Outcome]:
     """Run every suite in turn."""
     for run in options.runs:
         yield execute(run, options)
+    for reason in options.broken:
+        yield Outcome("native", Counts(failed=1), f"NOT RUN: {reason}")
     for kind, run in (("newer", options.newer), ("free-threaded", options.free_threaded)):
         if run:
             yield execute(run, options) if run.python.exists() else missing(kind)
@@ -247,13 +249,11 @@ def parse_arguments() -> argparse.Namespace:
             metavar="MODE:PYTHON",
             help="a run that may be missing outside CI",
         )
-    parser.add_argument(
-        "--left-out",
-        action="append",
-        default=[],
-        metavar="VERSION: REASON",
-        help="a run that cannot be, for the summary",
-    )
+    for name, what in (
+        ("--left-out", "a run whose interpreter cannot be had"),
+        ("--broken", "a run whose interpreter gort cannot be installed for: a failure"),
+    ):
+        parser.add_argument(name, action="append", default=[], metavar="VERSION: REASON", help=what)
     parser.add_argument(
         "--workers",
         type=int,

@@ -2,6 +2,7 @@
 
 The last line of the output is `N passed, N failed, N skipped`, over all runs; the lines
 before it say how each interpreter fared, and why those are missing that cannot be had.
+That gort cannot be installed for one counts as a failure.
 """
 
 from __future__ import annotations
@@ -33,16 +34,13 @@ def equip(version: Version, python: str) -> Path:
         run([python, "-m", "venv", "--clear", venv], 300)
         home.write_text(python, encoding="utf-8")
     say(f"installing gort for {version}")
-    try:
-        install.install(here)
-    except install.Failed as why:
-        raise Unavailable(str(why)) from None
+    install.install(here)
     run([here, "-m", "pip", "install", "-q", *TESTERS], SECONDS)
     return here
 
 
 def prepare(version: Version) -> Path:
-    """Return the Python of a venv of the version; raise Unavailable."""
+    """Return the Python of a venv of the version; raise Unavailable or install.Failed."""
     return equip(version, look(version) or make(version))
 
 
@@ -52,16 +50,18 @@ def main() -> int:
     parser.add_argument("versions", nargs="*", type=Version.parse, default=ALL, metavar="VERSION")
     split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     options = parser.parse_args(sys.argv[1:split])
-    runs, left_out = [], []
+    runs, missing = [], []
     for version in options.versions:
         try:
             runs.append(f"native:{prepare(version)}")
         except Unavailable as problem:
-            left_out.append(f"{version}: {problem}")
-            say(f"NOT RUN: {left_out[-1]}")
-    command: list[str | Path] = [sys.executable, ROOT / "tools" / "run_tests.py"]
-    for reason in left_out:
-        command += ["--left-out", reason]
+            missing += ["--left-out", f"{version}: {problem}"]
+        except install.Failed as problem:
+            missing += ["--broken", f"{version}: {problem}"]
+        else:
+            continue
+        say(f"NOT RUN: {missing[-1]}")
+    command: list[str | Path] = [sys.executable, ROOT / "tools" / "run_tests.py", *missing]
     return subprocess.run([*command, *runs, *sys.argv[split:]], env=os.environ).returncode
 
 
