@@ -123,7 +123,10 @@ def test_no_compiler(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         install.compiler("")
 
 
-def test_progress(install: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress(
+    install: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "time", SimpleNamespace(monotonic=lambda: 7.0))
     progress = install.Progress("Python", 2)
     progress.EVERY = progress.next = 0
     for line in (
