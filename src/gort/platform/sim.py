@@ -72,8 +72,6 @@ from .pure import (
     lockstat,
     moved,
     opdrop,
-    poolget,
-    poolops,
     queue,
     queueput,
     queuetake,
@@ -522,6 +520,8 @@ class Engine:
 
         for one in lasting:
             one.renew()
+        for pool in pools.values():
+            pool.clear()
         _engine = self
         try:
             t = self.spawn(first, (), "gort-sim")
@@ -768,6 +768,72 @@ _addresses = count(1)
 def address(o: object) -> int:
     """A number in place of an address, so that the order of locks replays."""
     return next(_addresses)
+
+
+# ---- pools of ops -------------------------------------------------------------------------
+
+POOLSIZE = 16
+LEFT = {"code", "index", "kind", "ok", "fd", "mode", "n", "stamp", "ticket", "reader", "when"}
+"""What an op in a pool may hold otherwise than a new one: who takes it out, or its start,
+sets it."""
+pools: dict[str, list[Any]] = {}
+"""The dead ops of each module that has a pool; emptied before a run."""
+blanks: dict[type, Any] = {}
+"""A new op of each class, to compare with; kept, for it would go to its pool."""
+
+
+def poolops(cls: Any) -> None:
+    """Keep dead ops of cls for poolget, as op.h does: reset, and else as they died."""
+    pool = pools.setdefault(cls.__module__, [])
+    names = [name for c in cls.__mro__ for name in getattr(c, "__slots__", ())]
+    before = getattr(cls, "__del__", None)
+
+    def __del__(self: Any) -> None:
+        if before is not None:
+            before(self)
+        e = current() if _engine is not None else None  # both are gone as the interpreter ends
+        if type(self) is cls and e is not None and not e.over and len(pool) < POOLSIZE:
+            pool.append(poolput(e, self, names))
+
+    cls.__del__ = __del__
+
+
+def poolput(e: Engine, op: Any, names: list[str]) -> Any:
+    """The op that comes out of the pool next: an object is finalized once, so it is another
+    one with all that op's reset() has left."""
+    held = [getattr(op, name, None) for name in names]  # dropped when points are points again
+    was, e.checking = e.checking, True
+    try:
+        for name in names:
+            if not hasattr(op, name):
+                setattr(op, name, None)  # compiled, a field is there from the start
+        op.reset()
+        kind: Any = type(op)
+        twin, new = kind.__new__(kind), blanks.get(kind)
+        if new is None:
+            new = blanks[kind] = kind()
+        for name in names:
+            setattr(twin, name, getattr(op, name))
+            if name not in LEFT and shown(getattr(op, name)) != shown(getattr(new, name, None)):
+                e.note(Failure(f"{type(op).__name__}.reset() leaves {name} as {shown(op, name)}"))
+        twin.won = atomic()
+    finally:
+        e.checking = was
+    del held
+    return twin
+
+
+def shown(o: Any, name: str = "") -> Any:
+    """A field's value, to compare: what the runtime's own records hold."""
+    value = getattr(o, name, None) if name else o
+    if type(value) is link:
+        return value.next is None and value.prev is None and value.owner is None
+    return None if isinstance(value, atomic) else value
+
+
+def poolget() -> Any:
+    pool = pools.get(sys._getframe(1).f_globals["__name__"])
+    return pool.pop() if pool and current() is not None else None
 
 
 # ---- slots and rings -------------------------------------------------------------------
