@@ -51,6 +51,38 @@ class Mutation:
 
 
 MUTATIONS = {
+    "countlate": Mutation(
+        "who awaits a goroutine is woken before it is taken off the list",
+        "proc.goexit0",
+        """    allgdel(gp)  # before anyone can know that it has ended, and count
+    publish(mp, gp, value, code)
+""",
+        """    publish(mp, gp, value, code)
+    allgdel(gp)
+""",
+        ("what_was_awaited_is_counted_no_more",),
+    ),
+    "joinerback": Mutation(
+        "a joiner that leaves does not tell the one behind it",
+        "proc.Join.unqueue",
+        "next.prev = prev",
+        "pass",
+        ("cancelled_joiners_leave_the_others", "joins", "joiners_leave_in_any_order"),
+    ),
+    "inherits": Mutation(
+        "runnext inherits a slice that is over",
+        "proc.endslice",
+        "if not slotset(pp.runnext):",
+        "if True:",
+        ("hand_overs_starve_no_timer", "hand_overs_starve_nobody"),
+    ),
+    "runqlate": Mutation(
+        "nobody looks whether the global queue is served",
+        "sysmon.Slow.lookrunq",
+        "store(sched.runqlate, 1)",
+        "pass",
+        ("the_global_queue_is_served",),
+    ),
     "norecheck": Mutation(
         "no second look at the queues after nmspinning was dropped",
         "proc.giveup",
@@ -194,8 +226,8 @@ MUTATIONS = {
     "exitsyscall": Mutation(
         "a goroutine that comes out of a call without a P is queued nowhere",
         "proc.goschedimpl",
-        "    globrunqput(gp)\n",
-        "    if action != ALOSTP:\n        globrunqput(gp)\n",
+        "    globput(gp)\n",
+        "    if action != ALOSTP:\n        globput(gp)\n",
         ("syscalls_return_to_busy_ps", "syscalls"),
     ),
     "exitsyscallstore": Mutation(
@@ -515,15 +547,8 @@ MUTATIONS = {
     "groupforgets": Mutation(
         "a group forgets a failure when it has one already",
         "group.adderror",
-        """    for e in grp.errors:
-        if e is exc:
-            break
-    else:
-        grp.errors.append(exc)
-""",
-        """    if not grp.errors:
-        grp.errors.append(exc)
-""",
+        "    grp.errors.setdefault(",
+        "    if not grp.errors:\n        grp.errors.setdefault(",
         ("group_forgets_no_failure",),
     ),
     "groupearly": Mutation(

@@ -95,6 +95,8 @@ enum { GORT_GPARKING = 7 };
 static __thread PyObject *gort_kept;   /* native.pyx's is the thread's; the others' are unused */
 static __thread PyObject **gort_keptp; /* where that is; NULL outside the runtime */
 
+#define GORT_STOPPED "what was awaited raised StopIteration"
+
 static inline int
 gort_kept_used(void)
 {
@@ -141,11 +143,27 @@ gort_stop_iteration(PyObject *value)
 #endif
 }
 
+/* From 3.12 on an await would take a StopIteration for what it gives: none leaves an op, on
+ * any version, as none leaves a coroutine (PEP 479). */
+static void __attribute__((noinline, unused))
+gort_raise_stop(PyObject *value)
+{
+    PyObject *exc = PyObject_CallFunction(PyExc_RuntimeError, "s", GORT_STOPPED);
+    if (!exc)
+        return;
+    PyException_SetCause(exc, Py_NewRef(value));
+    PyException_SetContext(exc, Py_NewRef(value));
+    PyErr_SetObject(PyExc_RuntimeError, exc);
+    Py_DECREF(exc);
+}
+
 static void __attribute__((noinline, unused))
 gort_raise(int code, PyObject *value)
 {
     if (code == GORT_STOPASYNC)
         PyErr_SetNone(PyExc_StopAsyncIteration);
+    else if (PyErr_GivenExceptionMatches(value, PyExc_StopIteration))
+        gort_raise_stop(value);
     else
         PyErr_SetObject((PyObject *)Py_TYPE(value), value);
     Py_XDECREF(value);

@@ -360,6 +360,14 @@ def keeprecords(cls: type) -> None:
     pass
 
 
+def tracebackof(exc: BaseException) -> Any:
+    return exc.__traceback__
+
+
+def settraceback(exc: BaseException, tb: Any) -> None:
+    BaseException.with_traceback(exc, tb)
+
+
 def gctrack(o: Any, value: Any) -> None:
     pass
 
@@ -518,6 +526,8 @@ class Awaitable:
         if code == RETURN:
             raise StopIteration(value)
         try:
+            if isinstance(value, StopIteration):
+                raise RuntimeError("what was awaited raised StopIteration") from value
             raise StopAsyncIteration if code == STOPASYNC else value
         finally:
             del value

@@ -65,7 +65,10 @@ gort_record_dealloc(PyObject *o)
     if (gort_nrecords < GORT_RECORDS && gort_curm && !GORT_WEAKLIST(o) &&
         gort_recordclean(o)) {
         gort_renew(o);
-#ifndef Py_GIL_DISABLED
+        /* That it was finalized is its past life's: the next one has a finalizer too. */
+#ifdef Py_GIL_DISABLED
+        o->ob_gc_bits = 0;
+#else
         memset((char *)o - GORT_GCHEAD, 0, GORT_GCHEAD);
 #endif
         gort_recordreset(o); /* may run a user's code, which finds the list without o */
@@ -126,6 +129,20 @@ gort_gctrack_(PyObject *o, PyObject *value)
         PyObject_GC_Track(o);
 }
 #define gort_gctrack(o, value) gort_gctrack_((PyObject *)(o), (PyObject *)(value))
+
+/* ---- the traceback of what a goroutine raised, or None ---------------------------- */
+static inline PyObject *
+gort_tracebackof(PyObject *exc)
+{
+    PyObject *tb = PyException_GetTraceback(exc);
+    return tb ? tb : Py_NewRef(Py_None);
+}
+
+static inline void
+gort_settraceback(PyObject *exc, PyObject *tb)
+{
+    PyException_SetTraceback(exc, tb);
+}
 
 /* ---- await of a G --------------------------------------------------------------- */
 static inline void

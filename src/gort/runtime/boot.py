@@ -21,7 +21,7 @@ from .gcwork import gcenable, gcrestore, gcstats
 from .gil import gilcheck
 from .gmp import G, M, P, lostthread, printerr
 from .inittask import inorder
-from .park import Cancelled, Op, wakewaiters
+from .park import Cancelled, Op, uncancelled, wakewaiters
 from .proc import checkmain
 from .scope import cancelall
 from .sigqueue import sigexit, siginit
@@ -177,6 +177,8 @@ def resetall() -> None:
         store(sched.nmspinning, a)
         store(sched.needspinning, a)
         store(sched.runqsize, a)
+        store(sched.nrunqget, a)
+        store(sched.runqlate, a)
         store(sched.gcwaiting, a)
         store(sched.polluntil, a)
         store(sched.netpollwaiters, a)
@@ -436,7 +438,8 @@ def deadlocked() -> None:
 def panic(gp: G) -> None:
     """An exception that nobody can retrieve: raise it from run, cancel everything."""
     exc = gp.result
-    if isinstance(exc, Cancelled) or load(sched.up) == 0:
+    exc = uncancelled(exc)
+    if exc is None or load(sched.up) == 0:
         return
     addnote(exc, gp)
     _others.append(tracebackothers(gp))

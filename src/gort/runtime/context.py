@@ -194,6 +194,7 @@ class AfterFunc:
         if not cas(self.state, LIVE, CANCELLED):
             return False
         unregister(self)
+        self.func = None  # what it holds need not live as long as this
         return True
 
 
@@ -442,7 +443,9 @@ def unregister(f: AfterFunc) -> None:
 def runafter(f: AfterFunc) -> None:
     if cas(f.state, LIVE, CANCELLED):
         unregister(f)
-        startfunc(f.func)
+        func = f.func
+        f.func = None
+        startfunc(func)
 
 
 initbackground(_background)

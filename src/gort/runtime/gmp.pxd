@@ -78,6 +78,7 @@ cdef class G:
     cdef int8_t waitreason
     cdef int8_t locked
     cdef int8_t outcome
+    cdef int8_t member
     cdef mutex lock
     cdef int32_t calllasti
     cdef uint32_t waitsince
@@ -130,8 +131,10 @@ cdef class P:
     cdef slot runnext
     cdef atomic schedtick
     cdef atomic syscalltick
+    cdef atomic free
     cdef int64_t seentick
     cdef int64_t seenwhen
+    cdef int64_t seensys
     cdef int64_t goidcache
     cdef int64_t goidcacheend
     cdef int64_t gctick
@@ -181,6 +184,8 @@ cdef class Sched:
     cdef dict lockedms
     cdef queue runq
     cdef atomic runqsize
+    cdef atomic nrunqget
+    cdef atomic runqlate
     cdef atomic gcwaiting
     cdef atomic gcforce
     cdef atomic cleanupwake
@@ -249,8 +254,8 @@ cdef inline bint gfinal(PyObject* o) noexcept:
     return (<G>o).outcome == 2
 
 cdef inline bint gclean(PyObject* o) noexcept:
-    return (load((<G>o).status_) == Gdead and (<G>o).coro is None
-            and (<G>o).waiting is None and not slotset((<G>o).schedlink)
+    return (load((<G>o).status_) == Gdead and (<G>o).waiting is None
+            and not slotset((<G>o).schedlink)
             and not (<G>o).locked and (<G>o).scope is None)
 
 cdef inline void gresetp(PyObject* o) noexcept:

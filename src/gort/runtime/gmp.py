@@ -157,13 +157,16 @@ class G:
     # the M. waitsince: sched.clock when it parked. result: the Joins that wait for it,
     # linked by `next`, until it is dead, and from then on what it returned or raised; lock
     # covers the change, after which who was readied by it, or saw Gdead under the lock,
-    # reads it without. schedlink: under sched.lock.
+    # reads it without. coro: once it has failed, the traceback that it failed with. group:
+    # the Group whose child it is, or, with member set, the WaitGroup that waits for it.
+    # schedlink: under sched.lock.
 
     __slots__ = (
         "status_",
         "cancelreq",
         "locked",
         "outcome",
+        "member",
         "lock",
         "calllasti",
         "waitsince",
@@ -201,6 +204,7 @@ class G:
             self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
             self.calllasti = self.outcome = 0
             self.retrieved = self.plain = self.issystem = self.cancelled = self.locked = False
+            self.member = False
 
     @property
     def id(self) -> int:
@@ -324,8 +328,8 @@ class P:
 
     The M that holds it (status running) owns every field but: status itself;
     runqhead and runnext, which thieves advance and swap; timers and zombies,
-    under timerlock; seentick and seenwhen, which are sysmon's; link, under
-    sched.lock.
+    under timerlock; seentick, seenwhen and seensys, which are sysmon's; link, and
+    free, which is set while it is on the idle list, under sched.lock.
     """
 
     __slots__ = (
@@ -338,8 +342,10 @@ class P:
         "schedtick",
         "syscalltick",
         "preempt",
+        "free",
         "seentick",
         "seenwhen",
+        "seensys",
         "goidcache",
         "goidcacheend",
         "gctick",
@@ -362,9 +368,10 @@ class P:
             self.schedtick = atomic()
             self.syscalltick = atomic()
             self.preempt = atomic()
+            self.free = atomic()
             self.timerlock = mutex()
             self.minwhen = atomic()
-            self.seentick = self.seenwhen = self.zombies = 0
+            self.seentick = self.seenwhen = self.seensys = self.zombies = 0
             self.goidcache = self.goidcacheend = self.gctick = 0
             self.gcseen = 0
             self.link = None
@@ -385,8 +392,9 @@ class P:
         store(self.schedtick, 0)
         store(self.syscalltick, 0)
         store(self.preempt, 0)
+        store(self.free, 0)
         store(self.minwhen, 0)
-        self.seentick = self.seenwhen = self.zombies = 0
+        self.seentick = self.seenwhen = self.seensys = self.zombies = 0
         self.goidcache = self.goidcacheend = self.gctick = 0
         self.gcseen = 0
         self.link = None
@@ -441,8 +449,10 @@ class Sched:
     within 10 ms, in units of 17 ms from 1 at the start (setclock): sysmon sets it, and who
     wakes it from a deep sleep. gcforce asks the next scheduling round for a collection,
     cleanupwake for the cleanup goroutine. safepoints counts the Ms that were woken without
-    work; safegoal is how many sysmon waits for before it calls a deadlock. nwakes counts,
-    under `lock`, how often a P was taken off the idle list; sysmon reads it without.
+    work; safegoal is how many sysmon waits for before it calls a deadlock. Under `lock`
+    nwakes counts how often a P was taken off the idle list, nrunqget how often the global
+    queue was served; sysmon reads both without, and sets runqlate where the queue was not
+    served for a slice: the next round of any P does it then.
     nfailed counts the goroutines, of all runs, that failed and whose record lives. mstart,
     join, cancel, panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked,
     groupdone, orphaned, pierce, childexit, dying and describe are functions of upper
@@ -476,6 +486,8 @@ class Sched:
         "lockedms",
         "runq",
         "runqsize",
+        "nrunqget",
+        "runqlate",
         "gcwaiting",
         "gcforce",
         "cleanupwake",
@@ -539,7 +551,7 @@ class Sched:
             self.throwing = slot()
             for name in (
                 "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize "
-                "gcwaiting gcforce cleanupwake safepoints "
+                "nrunqget runqlate gcwaiting gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
             ).split():
@@ -664,11 +676,12 @@ def greset(gp: G) -> None:
     """Make a clean dead record (gclean) a new one. May run a user's finalizers."""
     slotclear(gp.ctx)
     slotclear(gp.callcode)
+    gp.coro = None
     gp.result = None
     gp.group = None
     gp.parentgoid = gp.waitsince = gp.waitreason = 0
     gp.calllasti = gp.outcome = 0
-    gp.retrieved = gp.plain = gp.issystem = gp.cancelled = False
+    gp.retrieved = gp.plain = gp.issystem = gp.cancelled = gp.member = False
     store_rel(gp.cancelreq, 0)  # nobody else has the record: no barrier
     store_rel(gp.status_, Gidle)
 

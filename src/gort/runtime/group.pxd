@@ -7,6 +7,7 @@ from .gmp cimport G, M, P, Sched, sched
 from .machine cimport claim, release
 from .park cimport Op, gopark, opready, win
 from .proc cimport borncancelled, endidle, newproc1, nextgoid, start, startidle
+from .waitgroup cimport WaitGroup, memberdone
 from .scope cimport (SLEFT, SNEW, Enterscope, Scope, cancelmembers, cancelscope, enter, leavescope, ownerof, startleave)
 
 cdef class Group(Scope):
@@ -14,7 +15,7 @@ cdef class Group(Scope):
     cdef int64_t limit
     cdef set children
     cdef object pending
-    cdef list errors
+    cdef dict errors
     cdef int64_t nlive
     cdef bint closed
     cdef bint reached
@@ -24,12 +25,13 @@ cdef class Group(Scope):
     cdef list running(self)
     @cython.locals(errors=list, rest=list)
     cdef object verdict(self, object exc, bint own, bint outer)
+    cdef list takeerrors(self)
 
 cdef int64_t checklimit(object limit) except -1
 @cython.locals(mp=M, pp=P, gp=G, closed=bint, starts=bint, reached=bint)
 cdef G gogroup(Group grp, object fn, tuple args, dict kwargs)
 cdef object checkopen(Group grp)
-@cython.locals(grp=Group)
+@cython.locals(grp=Group, wg=WaitGroup)
 cpdef object groupdone(G gp)
 cdef object adderror(Group grp, object exc)
 @cython.locals(next=G, waiter=Groupwait, dead=bint)

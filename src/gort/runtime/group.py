@@ -19,7 +19,7 @@ from typing import Any
 import cython
 
 from .gmp import G
-from .park import Cancelled, Op
+from .park import Cancelled, Op, uncancelled
 from .proc import Goexit
 from .scope import Scope
 from .traceback import addnote
@@ -51,6 +51,7 @@ if not cython.compiled:
         ownerof,
         startleave,
     )
+    from .waitgroup import WaitGroup, memberdone
 
 _INF = float("inf")
 
@@ -86,7 +87,7 @@ class Group(Scope):
         self.isgroup = True
         self.children: set[G] = set()
         self.pending: deque[G] = deque()
-        self.errors: list[BaseException] = []
+        self.errors: dict[int, tuple[BaseException, BaseException]] = {}
 
     def go(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> G:
         """Start fn(*args, **kwargs) as a goroutine of the group and return it.
@@ -141,8 +142,7 @@ class Group(Scope):
 
     def verdict(self, exc: Any, own: bool, outer: bool) -> Any:
         """own: the group was cancelled before its body ended."""
-        errors = self.errors
-        self.errors = []
+        errors = self.takeerrors()
         for e in errors:
             if isinstance(e, (KeyboardInterrupt, SystemExit)):
                 # Bare, as run's caller expects it; with what else failed as its cause.
@@ -154,7 +154,12 @@ class Group(Scope):
             return failed(errors)
         if exc is None:
             return Cancelled() if outer else False
-        return isinstance(exc, Cancelled) and own and not outer
+        return own and not outer and uncancelled(exc) is None
+
+    def takeerrors(self) -> list[BaseException]:
+        errors = [rest for _, rest in self.errors.values()]
+        self.errors = {}
+        return errors
 
 
 def failed(errors: list[BaseException]) -> BaseExceptionGroup[BaseException]:
@@ -223,11 +228,16 @@ def checkopen(grp: Group) -> None:
 
 def groupdone(gp: G) -> None:
     """By goexit0: a child has ended. In user mode."""
+    if gp.member:
+        wg: WaitGroup = gp.group
+        gp.group = None
+        memberdone(wg)
+        return
     grp: Group = gp.group
     gp.group = None
     exc = gp.result if gp.outcome == RAISE else None
     # Of a group that was left without waiting a failure is a panic, as any other's.
-    if exc is not None and not isinstance(exc, Cancelled) and ownerof(grp) is not None:
+    if exc is not None and uncancelled(exc) is not None and ownerof(grp) is not None:
         gp.retrieved = True
         addnote(exc, gp)
         adderror(grp, exc)
@@ -239,13 +249,11 @@ def groupdone(gp: G) -> None:
 
 
 def adderror(grp: Group, exc: BaseException) -> None:
-    """Note a failure; the same exception, passed on by who awaited a child, once."""
+    """Note a failure, but for the cancels in it; the same exception, passed on by who
+    awaited a child, once."""
+    rest = uncancelled(exc)
     lock(grp.glock)
-    for e in grp.errors:
-        if e is exc:
-            break
-    else:
-        grp.errors.append(exc)
+    grp.errors.setdefault(id(exc), (exc, rest))
     unlock(grp.glock)
 
 
@@ -349,7 +357,7 @@ class Groupexit(Awaitable):
             self.own = grp.cancelled
             exc = self.exc
             if exc is not None:
-                if not isinstance(exc, (Cancelled, Goexit, GeneratorExit)):
+                if uncancelled(exc) is not None and not isinstance(exc, (Goexit, GeneratorExit)):
                     adderror(grp, exc)
                 cancelscope(grp)
             self.wait = newwait(grp)
@@ -388,8 +396,7 @@ class Groupexit(Awaitable):
         if not isinstance(self.value, BaseException):
             return RETURN
         if grp.errors:
-            self.value.__cause__ = failed(grp.errors)
-            grp.errors = []
+            self.value.__cause__ = failed(grp.takeerrors())
         return RAISE
 
 

@@ -97,6 +97,10 @@ def pidleput(pp: P) -> None:
     """Put pp on the idle list; sched.lock is held."""
     if not runqempty(pp):
         throw("pidleput: P has non-empty run queue")
+    # No slice goes on: one that P is taken for is new. A P that changes hands keeps its own.
+    store(pp.preempt, 0)
+    store(pp.free, 1)
+    store_rel(pp.schedtick, load(pp.schedtick) + 1)
     store(pp.status, Pidle)
     pp.link = sched.pidle
     sched.pidle = pp
@@ -110,6 +114,7 @@ def pidleget() -> P | None:
         return None
     sched.pidle = pp.link
     pp.link = None
+    store(pp.free, 0)
     add(sched.npidle, -1)
     store_rel(sched.nwakes, load(sched.nwakes) + 1)
     if load(sched.sysmonwait) != 0 and swap(sched.sysmonwait, 0) != 0:
@@ -130,7 +135,6 @@ def acquirep(mp: M, pp: P) -> None:
     """Bind pp, which is in this M's hands, to mp."""
     if load(pp.status) & PSTATE != Pidle:
         throw("acquirep: P is not idle")
-    store(pp.preempt, 0)
     mp.p = pp
     store(pp.status, mp.runword)
 

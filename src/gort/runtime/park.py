@@ -117,6 +117,24 @@ class Cancelled(BaseException):
     """
 
 
+def uncancelled(exc: Any) -> Any:
+    """exc but for the cancels in it, or None: `except*`, and who gathers what was raised, put
+    a Cancelled into an exception group. What is left of such a group is a new one."""
+    if isinstance(exc, Cancelled):
+        return None
+    if not isinstance(exc, BaseExceptionGroup):
+        return exc
+    try:
+        cancels, rest = exc.split(Cancelled)
+    except Exception:
+        return exc  # a class of a user's, which cannot be split
+    if cancels is None:
+        return exc
+    if rest is not None and rest.__cause__ is None:
+        rest.__suppress_context__ = True  # the group that it is a part of
+    return rest
+
+
 class Threadwaiter:
     """The sleep of a thread in gort.wait, in place of a goroutine's.
 

@@ -36,6 +36,8 @@ cdef extern from "spawn.h":
     Join moved "gort_moved"(Join v)
     G movedg "gort_moved"(G v)
     object slottake "gort_slottake"(slot s)
+    object tracebackof "gort_tracebackof"(object exc)
+    void settraceback "gort_settraceback"(object exc, object tb) noexcept
     object gort_fastgo(object slow, const char* sig, checkfn check, spawnfn spawn)
 
 cdef inline object fastgo(object slow):
@@ -51,8 +53,11 @@ cdef enum:
 cdef void schedule(M mp)
 @cython.locals(pp=P)
 cdef bint findrunnable(M mp)
-@cython.locals(polled=int64_t)
 cdef bint findlocal(M mp, P pp)
+@cython.locals(polled=int64_t)
+cdef bint pollnow(P pp)
+@cython.locals(gp=G)
+cdef void endslice(P pp)
 @cython.locals(gp=G)
 cdef G globalrunq(P pp, int64_t max)
 @cython.locals(gp=G, p2=P, i=int64_t, n=int64_t, pos=int64_t, w=int64_t)
@@ -86,12 +91,13 @@ cdef object foreignawait(M mp)
 cdef class Join(Op):
     cdef G target
     cdef Join next
+    cdef Join prev
     cdef void reset(self) noexcept
-    @cython.locals(gp=G)
+    @cython.locals(gp=G, first=Join)
     cdef int start(self, P pp) noexcept
     @cython.locals(gp=G)
     cdef int finish(self) noexcept
-    @cython.locals(gp=G, at=Join)
+    @cython.locals(gp=G, next=Join, prev=Join)
     cdef void unqueue(self) noexcept
 
 @cython.locals(gp=G)
@@ -121,6 +127,7 @@ cdef void publish(M mp, G gp, object value, int code) noexcept
 @cython.locals(shard=Shard, n=int64_t)
 cdef int64_t gcount()
 cdef bint goschedimpl(M mp, G gp, int action)
+cdef void globput(G gp)
 cdef bint startcoro(G gp, M mp)
 cdef object mp_result(M mp)
 cdef bint swap_lastpoll()

@@ -51,6 +51,7 @@ if not cython.compiled:
         poolops,
         setcurg,
         setm,
+        settraceback,
         slotset,
         slotswap,
         slottake,
@@ -58,6 +59,7 @@ if not cython.compiled:
         store_rel,
         swap,
         takecurg,
+        tracebackof,
         unlikely,
         unlock,
     )
@@ -108,7 +110,15 @@ if not cython.compiled:
     STEALTRIES = 4
     GIVEUPSTOP = 0
     GIVEUPAGAIN = 1
-    from .runq import globrunqget, globrunqput, runqempty, runqget, runqputcurg, runqsteal
+    from .runq import (
+        globrunqget,
+        globrunqput,
+        runqempty,
+        runqget,
+        runqput,
+        runqputcurg,
+        runqsteal,
+    )
     from .timers import checktimers
 
     takenext = slotswap
@@ -196,7 +206,7 @@ def findrunnable(mp: M) -> bool:
             pp = releasep(mp)
             return False
         if unlikely(load(pp.preempt) != 0):
-            store_rel(pp.preempt, 0)
+            endslice(pp)
         if findlocal(mp, pp):
             return True
         if sched.gm:
@@ -231,7 +241,9 @@ def findlocal(mp: M, pp: P) -> bool:
         mp.nextg = findgcworker(FORCED)
         if mp.nextg is not None:
             return True
-    if unlikely(load(sched.runqsize) > 0 and load(pp.schedtick) % 61 == 0):
+    if unlikely(
+        load(sched.runqsize) > 0 and (load(pp.schedtick) % 61 == 0 or load(sched.runqlate) != 0)
+    ):
         mp.nextg = globalrunq(pp, 1)
         if mp.nextg is not None:
             return True
@@ -250,16 +262,46 @@ def findlocal(mp: M, pp: P) -> bool:
         mp.nextg = globalrunq(pp, 0)
         if mp.nextg is not None:
             return True
-    # An optimisation before stealing: skipped if an M blocks in netpoll already.
-    polled = load(sched.lastpoll)
-    if load(sched.netpollwaiters) > 0 and polled != 0:
-        # So that sysmon need not poll. It fails where an M began to block in netpoll: then
-        # lastpoll is 0 until that comes back.
-        cas(sched.lastpoll, polled, nanotime())
-        if readylist(netpoll(0), pp) > 0:
-            mp.nextg = runqget(pp)
-            return mp.nextg is not None
+    # An optimisation before stealing.
+    if pollnow(pp):
+        mp.nextg = runqget(pp)
+        return mp.nextg is not None
     return False
+
+
+def pollnow(pp: P) -> bool:
+    """Poll the network without blocking, unless an M blocks there already; whether
+    anything came, which stands in pp's queue."""
+    polled = load(sched.lastpoll)
+    if load(sched.netpollwaiters) == 0 or polled == 0:
+        return False
+    # So that sysmon need not poll. It fails where an M began to block in netpoll: then
+    # lastpoll is 0 until that comes back.
+    cas(sched.lastpoll, polled, nanotime())
+    return readylist(netpoll(0), pp) > 0
+
+
+def endslice(pp: P) -> None:
+    """The time slice that runnext would inherit is over: it goes behind all that waits.
+
+    Or goroutines that hand over to each other, or a chain of those that start one another,
+    would keep the P: no op of theirs yields, as each parks or ends.
+    """
+    store_rel(pp.preempt, 0)
+    if not slotset(pp.runnext):
+        return
+    pollnow(pp)
+    if load(sched.runqsize) == 0 and load(pp.runqhead) == load(pp.runqtail):
+        # Nobody else is here: it stays where no thief takes it at once, and begins a slice.
+        store_rel(pp.schedtick, load(pp.schedtick) + 1)
+        return
+    gp = takenext(pp.runnext, None)
+    if gp is None:
+        return
+    if load(sched.runqsize) == 0:
+        runqput(pp, gp, False)
+        return
+    globput(gp)
 
 
 def globalrunq(pp: P, max: int) -> G | None:
@@ -452,10 +494,10 @@ def execute(mp: M) -> bool:
     The P is released over user code and claimed by the op that parks. It
     returns with the P claimed, or with mp.p None when the P was lost.
     """
+    store_rel(mp.p.schedtick, load(mp.p.schedtick) + 1)
     while True:
         # mp.p is another one than before, where the op that parked lost its P.
         store_rel(mp.curg.status_, Grunning)
-        store_rel(mp.p.schedtick, load(mp.p.schedtick) + 1)
         mp.action = ANONE
         store_rel(mp.p.status, mp.userword)  # release(mp, mp.p), which would count mp.p
         code = callplain(mp) if mp.curg.plain else gogo(mp)
@@ -480,6 +522,9 @@ def execute(mp: M) -> bool:
         if parkdone(gp):
             return True
         # Readied while its frames were live: on with it, in the same slice.
+        if unlikely(load(mp.p.preempt) != 0):
+            globput(gp)
+            return True
         mp.curg = gp
         gp = None
 
@@ -501,12 +546,16 @@ def goschedimpl(mp: M, gp: G, action: int) -> bool:
         mp.p = None
         if gp is sched.maing:
             dropasync()
-    lock(sched.lock)
-    globrunqput(gp)
-    unlock(sched.lock)
+    globput(gp)
     if mp.p is None:
         wakep(None)
     return True
+
+
+def globput(gp: G) -> None:
+    lock(sched.lock)
+    globrunqput(gp)
+    unlock(sched.lock)
 
 
 def startcoro(gp: G, mp: M) -> bool:
@@ -563,6 +612,7 @@ def goexit0(mp: M, code: int) -> bool:
         code = RETURN
         value = None
     scope = gp.scope
+    allgdel(gp)  # before anyone can know that it has ended, and count
     publish(mp, gp, value, code)
     value = None
     if scope is not None:
@@ -573,7 +623,6 @@ def goexit0(mp: M, code: int) -> bool:
         droplockedg(mp)
     if gp is sched.maing:
         sched.mainexit(gp)
-    allgdel(gp)
     if gp.group is not None:
         sched.groupdone(gp)
     mp.curg = None
@@ -604,7 +653,7 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     gctrack(gp, value)
     store_rel(gp.status_, Gdead)  # the unlock is the barrier between it and later loads
     coro = gp.coro  # under the lock: a dump takes it from another thread
-    gp.coro = None
+    gp.coro = tracebackof(value) if code == RAISE else None
     unlock(gp.lock)
     coro = None  # noqa: F841
     if joinq is not None:
@@ -616,6 +665,7 @@ def wakejoiners(mp: M, op: Join) -> None:
     while op is not None:
         next = op.next
         op.next = None
+        op.prev = None
         if win(op):
             opready(op, pp, True)
         op = next
@@ -626,9 +676,9 @@ def wakejoiners(mp: M, op: Join) -> None:
 @cython.no_gc
 @cython.cclass
 class Join(Op):
-    """await g."""
+    """await g. next, prev: others that wait for it, under its lock."""
 
-    __slots__ = ("target", "next")
+    __slots__ = ("target", "next", "prev")
 
     def start(self, pp: P) -> int:
         gp = self.target
@@ -637,7 +687,10 @@ class Join(Op):
             unlock(gp.lock)
             return self.finish()
         gopark(self, 7)
-        self.next = gp.result
+        first = gp.result
+        if first is not None:
+            first.prev = self
+            self.next = first
         gp.result = self
         unlock(gp.lock)
         return YIELD
@@ -646,6 +699,9 @@ class Join(Op):
         gp = self.target
         gp.retrieved = True
         self.value = gp.result
+        if gp.outcome == RAISE:
+            # As it ended: each await of it would add to its traceback.
+            settraceback(self.value, gp.coro)
         return gp.outcome
 
     def unqueue(self) -> None:
@@ -654,16 +710,16 @@ class Join(Op):
         if load(gp.status_) == Gdead:
             unlock(gp.lock)  # wakejoiners goes along the queue now
             return
-        at = gp.result
-        if at is self:
-            gp.result = self.next
+        next = self.next
+        prev = self.prev
+        if next is not None:
+            next.prev = prev
+        if prev is not None:
+            prev.next = next
         else:
-            while at is not None:
-                if at.next is self:
-                    at.next = self.next
-                    break
-                at = at.next
+            gp.result = next
         self.next = None
+        self.prev = None
         unlock(gp.lock)
 
     def reset(self) -> None:
@@ -674,6 +730,8 @@ class Join(Op):
             self.tw = None
         if self.next is not None:
             self.next = None
+        if self.prev is not None:
+            self.prev = None
         self.target = None
         self.value = None
 
@@ -684,7 +742,7 @@ def join(gp: G) -> Join:
         op = Join.__new__(Join)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
-            op.next = None
+            op.next = op.prev = None
     op.target = gp
     return moved(op)
 
@@ -828,7 +886,7 @@ def enlist(gp: G) -> None:
     allgadd(gp)
     # After allgadd: mainexit sets draining, then cancels all that it finds there.
     # A group's children are cancelled by their group.
-    if load(sched.draining) != 0 and gp.group is None:
+    if load(sched.draining) != 0 and (gp.group is None or gp.member):
         borncancelled(gp)
 
 

@@ -32,6 +32,7 @@ if not cython.compiled:
         slotput,
         slotset,
         slotswap,
+        store,
         store_rel,
         takecurg,
         unlock,
@@ -211,4 +212,7 @@ def globrunqpop() -> G | None:
     gp = queuetake(sched.runq)
     if gp is not None:
         store_rel(sched.runqsize, load(sched.runqsize) - 1)
+        store_rel(sched.nrunqget, load(sched.nrunqget) + 1)
+        if load(sched.runqlate) != 0:
+            store(sched.runqlate, 0)
     return moved(gp)

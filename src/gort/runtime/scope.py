@@ -170,7 +170,7 @@ def cancelall() -> None:
     Those of groups by their groups: a shield around the group covers them.
     """
     for gp in allgs():
-        if gp.group is None and not gp.issystem:
+        if (gp.group is None or gp.member) and not gp.issystem:
             mark(gp)
             spread(gp)
 

@@ -3,7 +3,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
                                 notesleep, nanotime, setm, store, store_rel, unlock)
-from .gmp cimport (ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
+from .gmp cimport (AGOSCHED, ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WPENDING, WREADY, sched)
 from .gm cimport gmentersyscall
 from .machine cimport claim, handoffp, interrupted, release, stale
@@ -35,7 +35,7 @@ cdef class Syscall(Op):
     cdef dict kwargs
     cdef int call(self, M mp) noexcept
     cdef void reset(self) noexcept
-    @cython.locals(mp=M)
+    @cython.locals(mp=M, back=bint)
     cdef int step(self) noexcept
 
 @cython.no_gc

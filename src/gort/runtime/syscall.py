@@ -37,7 +37,18 @@ if not cython.compiled:
         store_rel,
     )
     from .gm import gmentersyscall
-    from .gmp import ALOSTP, OPDONE, OPNEW, OPYIELDED, WCANCELLED, WPENDING, WREADY, Pidle, sched
+    from .gmp import (
+        AGOSCHED,
+        ALOSTP,
+        OPDONE,
+        OPNEW,
+        OPYIELDED,
+        WCANCELLED,
+        WPENDING,
+        WREADY,
+        Pidle,
+        sched,
+    )
     from .machine import claim, handoffp, interrupted, release, stale
     from .park import cancelexc, wakewaiter
     from .proc import join
@@ -103,7 +114,17 @@ class Syscall(Op):
             return self.fail(cancelexc(mp.curg))
         entersyscall(mp)
         code = self.call(mp)
-        if exitsyscall(mp) or getm() is None:  # None: fn forked, and this is the child
+        back = exitsyscall(mp)
+        if getm() is None:  # fn forked, and this is the child
+            self.state = OPDONE
+            return code
+        if back:
+            if load(mp.p.preempt) != 0 and claim(mp) is not None:
+                # The 10 ms slice is over; there may be nothing else that looks.
+                self.state = OPYIELDED
+                self.code = code
+                mp.action = AGOSCHED
+                return YIELD
             self.state = OPDONE
             return code
         if stale(mp):
@@ -195,7 +216,11 @@ class Exitblock(Op):
         mp: M = getm()
         if self.state == OPNEW and mp is not None and mp.curg is not None:
             self.state = OPDONE
-            if not exitsyscall(mp) and not stale(mp):
+            if exitsyscall(mp):
+                if load(mp.p.preempt) != 0 and claim(mp) is not None:
+                    mp.action = AGOSCHED
+                    return YIELD
+            elif not stale(mp):
                 mp.action = ALOSTP
                 return YIELD
         return RETURN
@@ -325,6 +350,8 @@ def outcome(o: Op, code: int) -> Any:
     if code == RETURN:
         return value
     if code == RAISE:
+        if isinstance(value, StopIteration):  # as an await has it
+            raise RuntimeError("what was awaited raised StopIteration") from value
         raise value
     raise StopAsyncIteration
 

@@ -35,13 +35,25 @@ cdef class Slow:
     cdef int64_t nextblock
     cdef int64_t nextgil
     cdef int64_t nextnudge
+    cdef int64_t nserved
+    cdef int64_t served
     cdef dict stays
+    @cython.locals(n=int64_t)
+    cdef void lookrunq(self, int64_t now)
     cdef void look(self, int64_t now)
 
 @cython.locals(delay=int64_t, idle=int64_t, now=int64_t, last=int64_t, lastpoll=int64_t, slow=Slow, nap=bint, napus=int64_t, wakes=int64_t)
 cdef void sysmon()
-@cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t)
+cdef enum:
+    INSLICE = 0
+    PREEMPTED = 1
+    PAST = 2
+
+@cython.locals(pp=P, i=int64_t, s=int64_t, st=int64_t, t=int64_t, over=int)
 cdef int64_t retake(int64_t now, int64_t late)
+cdef bint inslice(P pp, int64_t st) noexcept
+@cython.locals(t=int64_t)
+cdef int sliceover(P pp, int64_t now, int64_t late)
 @cython.locals(pp=P, i=int64_t, st=int64_t, left=int64_t)
 cdef int64_t sliceleft(int64_t now)
 cdef void drain(int64_t now)

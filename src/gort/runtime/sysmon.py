@@ -49,6 +49,9 @@ if not cython.compiled:
         """Sleep; with a GIL for longer without it, while every busy P gets on (watch.h)."""
         usleep(us)
 
+    INSLICE = 0
+    PREEMPTED = 1
+    PAST = 2
 
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
@@ -130,6 +133,7 @@ def sysmon() -> None:
             and cas(sched.lastpoll, lastpoll, now)
         ):
             readylist(netpoll(0), None)
+        slow.lookrunq(now)
         if forcegc(now) + retake(now, min((now - last) // 2, _LATE)) != 0:
             idle = 0
         else:
@@ -161,7 +165,8 @@ class Slow:
     """What sysmon does seldom or on request: schedtrace, blocktrace, the look for a GIL.
 
     next: when the first of them is due; without a request that is far away, so
-    that a program in which all sleep is not woken for it.
+    that a program in which all sleep is not woken for it. And the global queue: nserved
+    is sched.nrunqget as it was seen last, served the last time when it was served or empty.
     """
 
     __slots__ = (
@@ -172,6 +177,8 @@ class Slow:
         "nextblock",
         "nextgil",
         "nextnudge",
+        "nserved",
+        "served",
         "stays",
     )
 
@@ -183,8 +190,19 @@ class Slow:
         self.nextblock = now if self.blockns > 0 else _NEVER
         self.nextgil = now if watchgil() else _NEVER
         self.nextnudge = 0
+        self.nserved = self.served = 0
         self.stays: dict[int, Any] = {}
         self.next = min(self.nexttrace, self.nextblock, self.nextgil)
+
+    def lookrunq(self, now: int) -> None:
+        """Have the global queue served where it was not for a slice: whoever has work of
+        its own looks there after so many rounds, however long they are."""
+        n = load(sched.nrunqget)
+        if n != self.nserved or load(sched.runqsize) == 0:
+            self.nserved = n
+            self.served = now
+        elif now - self.served >= _FORCEPREEMPT:
+            store(sched.runqlate, 1)
 
     def look(self, now: int) -> None:
         if now >= self.nexttrace:
@@ -209,37 +227,52 @@ def retake(now: int, late: int) -> int:
         pp: P = sched.allp[i]
         s = load(pp.status)
         st = s & PSTATE
-        if st == Puser or st == Prunning:
-            t = load(pp.schedtick)
-            if pp.seentick != t:
-                pp.seentick = t
-                pp.seenwhen = now - late
-                continue
-            if now - pp.seenwhen < _FORCEPREEMPT:
-                continue
-            if load(pp.preempt) == 0:
-                # First let it yield by itself: it may enter the runtime often.
-                store(pp.preempt, 1)
-                pp.seenwhen = now - _FORCEPREEMPT + 200_000
-                n += 1
-                continue
-            if st == Prunning or not worth(pp):
-                continue
-        elif st == Psyscall:
-            t = -1 - load(pp.syscalltick)
-            if pp.seentick != t:
-                pp.seentick = t
-                pp.seenwhen = now
+        if not inslice(pp, st):
+            continue
+        over = sliceover(pp, now, late)
+        if over == PREEMPTED:
+            n += 1
+        if st == Pidle:
+            continue
+        if st == Psyscall:
+            t = load(pp.syscalltick)
+            if pp.seensys != t:
+                pp.seensys = t
                 n += 1  # stay awake: look again after one tick
                 continue
-            if not worth(pp):
-                continue
-        else:
+        elif st == Prunning or over != PAST:
+            continue
+        if not worth(pp):
             continue
         if cas(pp.status, s, Pidle):
             handoffp(pp)
             n += 1
     return n
+
+
+def inslice(pp: P, st: int) -> bool:
+    """Whether a slice goes on on pp, whose state is st. Also between two Ms: where goroutines
+    that are locked to threads hand over, all looks may find it there."""
+    if st == Pidle:
+        return load(pp.free) == 0
+    return st == Puser or st == Prunning or st == Psyscall
+
+
+def sliceover(pp: P, now: int, late: int) -> int:
+    """Whether pp's slice is over, PREEMPTED where this look tells it so: first let it
+    yield by itself, as it may enter the runtime often; after a while it is PAST."""
+    t = load(pp.schedtick)
+    if pp.seentick != t:
+        pp.seentick = t
+        pp.seenwhen = now - late
+        return INSLICE
+    if now - pp.seenwhen < _FORCEPREEMPT:
+        return INSLICE
+    if load(pp.preempt) != 0:
+        return PAST
+    store(pp.preempt, 1)
+    pp.seenwhen = now - _FORCEPREEMPT + 200_000
+    return PREEMPTED
 
 
 def sliceleft(now: int) -> int:
@@ -249,7 +282,7 @@ def sliceleft(now: int) -> int:
     for i in range(load(sched.nprocs)):
         pp: P = sched.allp[i]
         st = load(pp.status) & PSTATE
-        if (st == Puser or st == Prunning) and load(pp.preempt) == 0:
+        if inslice(pp, st) and load(pp.preempt) == 0:
             left = min(left, pp.seenwhen + _FORCEPREEMPT - now)
     return max(left // 1000, 20)
 

@@ -185,7 +185,10 @@ class Timer:
         if t is not None:
             armtimer(t, when, anyp())
         unlock(self.mu)
-        return old is not None and stoptimer(old)
+        if old is None or not stoptimer(old):
+            return False
+        old.arg = None  # nobody reads it any more, and it stays on its heap for a while
+        return True
 
 
 def gofunc(f: Any, now: int) -> None:

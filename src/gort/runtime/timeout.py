@@ -8,7 +8,7 @@ from typing import Any
 
 import cython
 
-from .park import Cancelled
+from .park import uncancelled
 from .scope import Scope, delay
 
 if not cython.compiled:
@@ -31,8 +31,11 @@ class Timeout(Scope):
         return self.cancelled
 
     def verdict(self, exc: Any, own: bool, outer: bool) -> Any:
-        if not own or outer or not isinstance(exc, Cancelled):
+        if not own or outer or exc is None:
             return False
+        rest = uncancelled(exc)
+        if rest is not None:
+            return False if rest is exc else rest
         error = TimeoutError(f"the block did not end within {self.seconds:g} seconds")
         error.__cause__ = exc
         return error
@@ -54,7 +57,10 @@ class Shield(Scope):
         return self.cancelled
 
     def verdict(self, exc: Any, own: bool, outer: bool) -> Any:
-        return own and not outer and isinstance(exc, Cancelled)
+        if not own or outer or exc is None:
+            return False
+        rest = uncancelled(exc)
+        return rest is None or (False if rest is exc else rest)
 
 
 @cython.locals(sc=Timeout)

@@ -202,10 +202,14 @@ def noted(gp: G) -> str:
 
 
 def addnote(exc: BaseException, gp: G) -> None:
-    """Say on exc in which goroutine it was raised, once."""
+    """Say on exc in which goroutine it was raised, once. Both are a user's to break; it
+    goes without the note then."""
     note = noted(gp)
-    if note not in getattr(exc, "__notes__", ()):
-        exc.add_note(note)
+    try:
+        if note not in getattr(exc, "__notes__", ()):
+            exc.add_note(note)
+    except Exception:
+        pass
 
 
 sched.describe = describe

@@ -3,9 +3,9 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
 from .chan cimport enter, leave, needruntime
-from .gmp cimport P
+from .gmp cimport G, P
 from .park cimport Op, gopark
-from .proc cimport checkcallable, iscoroutinefunction, newproc
+from .proc cimport newproc, newproc1, newproc2
 from .sema cimport Semop, Waitq, readyall
 
 @cython.final
@@ -29,4 +29,7 @@ cdef class Waitop(Semop):
     cdef void unqueue(self) noexcept
 
 cdef void setgroup(Waitop op, WaitGroup wg)
-cdef void counted(WaitGroup wg, int64_t delta) except *
+cpdef void counted(WaitGroup wg, int64_t delta) except *
+@cython.locals(gp=G)
+cdef G gomember(WaitGroup wg, object fn, tuple args, dict kwargs)
+cdef void memberdone(WaitGroup wg)

@@ -8,13 +8,12 @@ wakes everybody.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import cython
 
 from .gmp import G, P
-from .park import Op
 from .sema import Semop, Waitq
 
 if not cython.compiled:
@@ -24,7 +23,6 @@ if not cython.compiled:
         atomic,
         cas,
         install_slots,
-        iscoroutinefunction,
         load,
         lock,
         mutex,
@@ -32,7 +30,7 @@ if not cython.compiled:
     )
     from .chan import enter, leave, needruntime
     from .park import gopark
-    from .proc import checkcallable, newproc
+    from .proc import newproc, newproc1, newproc2
     from .sema import readyall
 
 _MAX = 1 << 31
@@ -88,13 +86,7 @@ class WaitGroup:
         Errors as gort.go.
         """
         needruntime("WaitGroup.go")
-        if iscoroutinefunction(fn):
-            work = fn(*args, **kwargs)
-        else:
-            checkcallable(fn)
-            work = None
-        counted(self, 1)
-        return newproc(member, (self, work, fn, args, kwargs), {})
+        return gomember(self, fn, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<WaitGroup {load(self.state) >> 1}>"
@@ -175,16 +167,29 @@ def counted(wg: WaitGroup, delta: int) -> None:
         )
 
 
-async def member(wg: WaitGroup, work: Any, fn: Any, args: Any, kwargs: Any) -> Any:
-    """A goroutine of WaitGroup.go."""
+def gomember(wg: WaitGroup, fn: Any, args: Any, kwargs: Any) -> G:
+    """WaitGroup.go."""
+    gp = newproc1(fn, args, kwargs)
+    counted(wg, 1)
+    gp.group = wg
+    gp.member = True
     try:
-        if work is None:
-            work = fn(*args, **kwargs)
-            if not isinstance(work, (Coroutine, Op)):
-                return work
-        return await work
-    finally:
+        newproc2(gp)
+    except RuntimeError:  # the runtime went down since
+        gp.group = None
         counted(wg, -1)
+        raise
+    return gp
+
+
+def memberdone(wg: WaitGroup) -> None:
+    """By goexit0: a goroutine of WaitGroup.go has ended, and is counted no more."""
+    if wg.count(-1):
+        return
+    try:
+        newproc(counted, (wg, -1), {})  # it has no awaiter to tell: a panic
+    except RuntimeError:
+        pass  # nor a runtime
 
 
 install_slots(Waitop)

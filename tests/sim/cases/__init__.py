@@ -4,7 +4,7 @@ Each is a plain async main that asserts what must be so under every schedule. A 
 may be run with a clock that runs on by itself (loose); `soon` then allows any delay.
 """
 
-from . import chans, chaos, ends, sched, scopes, sync, waits
+from . import chans, chaos, ends, fair, sched, scopes, sync, waits
 from .base import CASES, Case, Plan
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "chans",
     "chaos",
     "ends",
+    "fair",
     "sched",
     "scopes",
     "sync",

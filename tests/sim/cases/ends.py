@@ -33,6 +33,46 @@ async def joins() -> None:
 
 
 @case(procs=(2, 3))
+async def what_was_awaited_is_counted_no_more() -> None:
+    async def leaf() -> None:
+        await gort.gosched()
+
+    for _ in range(3):
+        await gort.go(leaf)
+        assert gort.num_goroutine() == 1
+    wg = gort.sync.WaitGroup()
+    gs = [wg.go(leaf) for _ in range(2)]
+    await wg.wait()
+    assert gort.num_goroutine() == 1 and all(g.done() for g in gs)
+
+
+@case(procs=(1, 2))
+async def joiners_leave_in_any_order() -> None:
+    end = gort.chan()
+
+    async def target() -> int:
+        await end.recv_ok()
+        return 42
+
+    g = gort.go(target)
+    left: list[int] = []
+
+    async def join(i: int) -> None:
+        assert await g == 42
+        left.append(i)
+
+    gs = [gort.go(join, i) for i in range(6)]
+    await wait()
+    for i in (2, 1, 5, 3):
+        gs[i].cancel()
+        await gort.gosched()
+    await wait()
+    end.close()
+    assert await ended(gs) == 4
+    assert sorted(left) == [0, 4], left
+
+
+@case(procs=(2, 3))
 async def cancelled_joiners_leave_the_others() -> None:
     """One is cancelled while those whom it stands between are woken."""
     end = gort.chan()
