@@ -286,7 +286,7 @@ def main() -> int:
     """Run the command line."""
     options = parse_arguments()
     if options.load:
-        os.environ.setdefault("GORT_TEST_HANG", "180")  # a third of a core takes three times as long
+        os.environ.setdefault("GORT_TEST_HANG", "180")  # for a third of a core
     with busy(2 * CORES if options.load else 0):
         outcomes = list(run_all(options))
     total = sum((outcome.counts for outcome in outcomes), Counts())
