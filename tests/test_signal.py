@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from live import program
 
 import gort
+from gort.runtime import sigqueue
 
 USR1, USR2 = signal.SIGUSR1, signal.SIGUSR2
 ME = os.getpid()
@@ -400,6 +402,7 @@ def test_sigterm_after_stop(tmp_path: Path) -> None:
 
 PLAIN = """
 import gort
+from gort.runtime import sigqueue
 def main():
     ch = gort.chan()
     gort.go(keep, ch)
@@ -461,6 +464,7 @@ def test_ctrl_c_in_wait_of_a_foreign_main_thread(tmp_path: Path) -> None:
 def test_main_catches_ctrl_c_and_goes_on(tmp_path: Path, procs: int) -> None:
     code = """
 import gort
+from gort.runtime import sigqueue
 async def main():
     ch = gort.chan(1)
     for i in range(3):
@@ -547,3 +551,244 @@ def test_second_ctrl_c_gives_a_deaf_main_up(tmp_path: Path) -> None:
             except subprocess.TimeoutExpired:
                 continue
         assert p.returncode in (130, -signal.SIGINT)
+
+
+# ---- handlers in, whatever comes in between
+
+
+def test_notify_returns_after_its_handler_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """signal.signal runs pending handlers before it installs: also the SIGURG's of a call
+    that waits for just this."""
+    real, returned = signal.signal, threading.Event()
+    early = []
+
+    def nested(n: int, handler: Any) -> Any:
+        if n == USR1 and handler is sigqueue.sigcatch:
+            sigqueue.sigpreempt(signal.SIGURG, None)
+            early.append(returned.wait(0.2))
+        return real(n, handler)
+
+    monkeypatch.setattr(signal, "signal", nested)
+
+    async def main() -> None:
+        ch = gort.chan(1)
+
+        def elsewhere() -> None:
+            gort.signal.notify(ch, USR1)
+            returned.set()
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        await gort.syscall(returned.wait)
+        thread.join()
+        gort.signal.stop(ch)
+
+    gort.run(main)
+    assert early and not any(early)
+
+
+def test_notify_from_many_threads_at_once(procs: int) -> None:
+    """When it returns, a signal that comes now does not end the process."""
+    signums = [USR1, USR2, signal.SIGHUP, signal.SIGALRM]
+    wrong = []
+
+    def one(n: signal.Signals) -> None:
+        ch = gort.chan(1)
+        for _ in range(30):
+            gort.signal.notify(ch, n)
+            if signal.getsignal(n) is not sigqueue.sigcatch:
+                wrong.append(n)
+            gort.signal.stop(ch)
+
+    async def main() -> None:
+        async with gort.group() as grp:
+            for n in signums:
+                grp.go(one, n)
+
+    gort.run(main, procs=procs)
+    assert not wrong
+
+
+def test_handler_that_raises_while_another_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = signal.signal
+    pending = [KeyboardInterrupt()]
+
+    def nested(n: int, handler: Any) -> Any:
+        if n == USR1 and pending:
+            raise pending.pop()
+        return real(n, handler)
+
+    async def main() -> None:
+        ch = gort.chan(2)
+        monkeypatch.setattr(signal, "signal", nested)
+        with pytest.raises(KeyboardInterrupt):
+            gort.signal.notify(ch, USR1)
+        gort.signal.notify(ch, USR2)
+        os.kill(ME, USR1)  # is listened to all the same
+        assert await ch.recv() == USR1
+
+    async def locked() -> None:
+        gort.lock_os_thread()
+        await main()
+
+    gort.run(locked)
+
+
+MASKED = """
+import os, signal, threading, time, gort
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+r, w = os.pipe()
+def reading():
+    with open(f"/proc/self/task/{os.getpid()}/syscall") as f:
+        return f.read().startswith("0 ")
+async def main():
+    c = gort.chan(1)
+    told = gort.chan(1)
+    def elsewhere():
+        while BLOCKED and not reading():
+            time.sleep(0.001)
+        try:
+            gort.signal.notify(c, signal.SIGUSR1)
+            told.send_nowait("installed")
+        except RuntimeError as exc:
+            told.send_nowait(exc)
+        os.write(w, b"x")
+    t = threading.Thread(target=elsewhere)
+    t.start()
+    WAIT
+    t.join()
+    while len(told):
+        print(await told.recv())
+"""
+
+
+@pytest.mark.parametrize(
+    ("blocked", "word"),
+    [(False, "installed"), (True, "blocks SIGURG")],
+    ids=["parked", "blocked"],
+)
+def test_notify_where_the_main_thread_blocks_all_signals(
+    tmp_path: Path, blocked: bool, word: str
+) -> None:
+    if blocked and not os.path.exists("/proc/self/syscall"):
+        pytest.skip("no way to see that it blocks")
+    code = MASKED.replace("WAIT", "os.read(r, 1)" if blocked else "print(await told.recv())")
+    with program(tmp_path, code.replace("BLOCKED", str(blocked))) as p:
+        out, err = p.end()
+    assert word in out and p.returncode == 0, (out, err)
+
+
+# ---- the wake-up fd is another's
+
+
+async def each_once(ch: Any) -> None:
+    """Every USR1 comes, and once."""
+    for _ in range(5):
+        os.kill(ME, USR1)
+        assert await ch.recv() == USR1
+    os.kill(ME, USR2)
+    assert await ch.recv() == USR2
+    assert len(ch) == 0
+
+
+def test_wakeup_fd_was_taken_away(procs: int) -> None:
+    async def main() -> None:
+        gort.lock_os_thread()
+        ch = gort.chan(8)
+        gort.signal.notify(ch, USR1, USR2)
+        await each_once(ch)
+        signal.set_wakeup_fd(-1)
+        await each_once(ch)
+        async with gort.timeout(20):
+            while signal.set_wakeup_fd(-1) != sigqueue.sig.wfd:  # it is taken back
+                os.kill(ME, USR1)
+                assert await ch.recv() == USR1
+                await gort.sleep(0.01)
+        await each_once(ch)
+
+    gort.run(main, procs=procs)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("alive", [True, False])
+def test_wakeup_fd_is_another(procs: int, alive: bool) -> None:
+    r, w = os.pipe()
+    os.set_blocking(w, False)
+
+    async def main() -> None:
+        gort.lock_os_thread()
+        ch = gort.chan(8)
+        gort.signal.notify(ch, USR1, USR2)
+        signal.set_wakeup_fd(w, warn_on_full_buffer=False)
+        if not alive:
+            os.close(w)
+        await each_once(ch)
+        if alive:
+            signal.set_wakeup_fd(-1)
+            await each_once(ch)
+
+    gort.run(main, procs=procs)
+    if alive:
+        os.set_blocking(r, False)
+        got = [n for n in os.read(r, 512) if n != signal.SIGURG]
+        assert got == [USR1] * 5 + [USR2]
+        os.close(w)
+    os.close(r)
+
+
+def test_asyncio_takes_the_wakeup_fd() -> None:
+    async def loop() -> None:
+        done = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(USR1, done.set)
+        os.kill(ME, USR1)
+        await asyncio.wait_for(done.wait(), 20)
+
+    async def main() -> None:
+        gort.lock_os_thread()
+        ch = gort.chan(1)
+        gort.signal.notify(ch, USR2)
+        asyncio.run(loop())
+        os.kill(ME, USR2)
+        assert await ch.recv() == USR2
+
+    gort.run(main, procs=1)
+
+
+def test_other_wakeup_fd_is_closed_during_the_run() -> None:
+    r, w = os.pipe()
+    os.set_blocking(w, False)
+    assert signal.set_wakeup_fd(w) == -1
+
+    async def main() -> None:
+        os.close(w)
+
+    gort.run(main)
+    os.close(r)
+
+
+def test_more_files_than_select_knows(tmp_path: Path) -> None:
+    code = (
+        "import os, resource, signal, gort\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))\n"
+        "held = [os.open('/dev/null', os.O_RDONLY) for _ in range(1100)]\n"
+        "async def main():\n"
+        "    c = gort.chan(1)\n"
+        "    gort.signal.notify(c, signal.SIGUSR1)\n"
+        "    for _ in range(3):\n"
+        "        os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "        assert await c.recv() == signal.SIGUSR1\n"
+        "        await gort.sleep(0.02)\n"
+        "    print('done')\n"
+    )
+    with program(tmp_path, code) as p:
+        assert p.end() == ("done\n", "")
+
+
+def test_ignored_wants_a_signal() -> None:
+    assert not gort.signal.ignored(USR1)
+    for what in ("SIGUSR1", 1.0, None):
+        with pytest.raises(TypeError, match="signal numbers"):
+            gort.signal.ignored(what)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="is no signal"):
+        gort.signal.ignored(1000)

@@ -15,6 +15,13 @@ loop), and
 A byte 0 says that a handler left something in sched.signals. Handlers are
 installed and removed by the main thread alone; another thread that wants that
 leaves a call in `calls` and sends the main thread a SIGURG.
+
+The C handler writes to whatever descriptor signal.set_wakeup_fd was told last, and
+that may be another's: an asyncio loop takes it, and leaves none. So our Python
+handlers write the signal's number with _RAN to the pipe too. One whose first byte did
+not come was not announced to us: it is delivered then, and the main thread takes the
+descriptor back if nobody has it. Where the first byte only comes late, from a C
+handler on another thread, it is left out.
 """
 
 from __future__ import annotations
@@ -24,6 +31,7 @@ import select
 import signal
 import sys
 import threading
+from _thread import interrupt_main
 from collections import deque
 from typing import Any
 
@@ -42,8 +50,10 @@ if not cython.compiled:
 
 _STOP = 255
 _ABANDON = 254
+_RAN = 128
 _PATIENCE = 10
 _KICK = 0.01
+_DEAF = 200  # kicks
 
 _FAULTS = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS", "SIGABRT"}
 _NEVER = frozenset((signal.SIGKILL, signal.SIGSTOP))
@@ -53,7 +63,10 @@ class Sigqueue:
     """lock guards wanted and ignored, and is held while a signal is put into its
     channels. base and saved (the handlers that stood before ours, while the runtime
     is up and while a signal is listened to) and the descriptors are the main
-    thread's. It is a re-entrant lock: a user's handler may come in under it."""
+    thread's, as is busy: how many of reconcile and settle are at work, one in the other. It is a
+    re-entrant lock: a user's handler may come in under it. unacked: signals whose byte
+    came, and their _RAN did not yet; early: the other way round; both are gort-signal's.
+    suspect: the descriptor may be another's."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -63,6 +76,10 @@ class Sigqueue:
         self.saved: dict[int, Any] = {}
         self.dirty: deque[int] = deque()
         self.calls: deque[threading.Event] = deque()
+        self.unacked: set[int] = set()
+        self.early: set[int] = set()
+        self.suspect = False
+        self.busy = 0
         self.main = 0
         self.up = False
         self.rfd = self.wfd = self.oldfd = -1
@@ -79,7 +96,11 @@ def siginit() -> None:
     """Take signals over for a run on Python's main thread; elsewhere do nothing."""
     if threading.current_thread() is not threading.main_thread():
         return
-    rfd, wfd = os.pipe()
+    try:
+        rfd, wfd = os.pipe()
+    except OSError as exc:
+        text = f"{exc.strerror}: gort cannot make its pipe for signals"
+        raise OSError(exc.errno, text) from None
     os.set_blocking(wfd, False)
     try:
         sig.oldfd = signal.set_wakeup_fd(wfd, warn_on_full_buffer=False)
@@ -120,7 +141,7 @@ def sigexit() -> None:
             signal.signal(signum, old)
     sig.base.clear()
     sig.up = False
-    signal.set_wakeup_fd(sig.oldfd)
+    giveback()
     if sig.thread is not None:
         os.set_blocking(sig.wfd, True)
         os.write(sig.wfd, bytes((_STOP,)))
@@ -128,16 +149,28 @@ def sigexit() -> None:
     closefds()
 
 
+def giveback() -> None:
+    """The descriptor is whose it was before the run, unless that was closed meanwhile."""
+    try:
+        signal.set_wakeup_fd(sig.oldfd)
+    except (ValueError, OSError):
+        signal.set_wakeup_fd(-1)
+
+
 def closefds() -> None:
     os.close(sig.rfd)
     os.close(sig.wfd)
     sig.rfd = sig.wfd = sig.oldfd = -1
     sig.thread = None
+    sig.unacked.clear()
+    sig.early.clear()
+    sig.suspect = False
 
 
 def sigfork() -> None:
     """In a forked child: the pipe is the parent's, and nobody reads it here."""
     sig.lock = threading.RLock()
+    sig.busy = 0
     if not sig.up:
         return
     sig.wanted.clear()
@@ -160,22 +193,97 @@ os.register_at_fork(after_in_child=sigfork)
 
 
 def reconcile() -> None:
-    """Install what wanted and ignored ask for; on the main thread."""
-    while sig.dirty:
-        signum = sig.dirty.popleft()
-        want: Any = None
-        if sig.wanted.get(signum):
-            want = sigcatch
-        elif signum in sig.ignored:
-            want = signal.SIG_IGN
+    """Install what wanted and ignored ask for; on the main thread. signal.signal runs the
+    handlers of what is pending: those may come back here, and may raise."""
+    sig.busy += 1
+    try:
+        while sig.dirty:
+            signum = sig.dirty.popleft()
+            try:
+                install(signum)
+            except BaseException:
+                sig.dirty.appendleft(signum)
+                raise
+    finally:
+        sig.busy -= 1
+
+
+def install(signum: int) -> None:
+    want = wants(signum)
+    while True:
         if want is not None:
+            sig.unacked.discard(signum)
             if signum not in sig.saved:
                 sig.saved[signum] = signal.getsignal(signum)
             sethandler(signum, want)
         elif signum in sig.saved:
-            old = sig.saved.pop(signum)
+            old = sig.saved[signum]
             if signal.getsignal(signum) in (sigcatch, signal.SIG_IGN):
                 sethandler(signum, signal.SIG_DFL if old is None else old)
+            sig.saved.pop(signum, None)
+        was = want
+        want = wants(signum)
+        if want is was:  # and no handler that came in between wanted another
+            return
+
+
+def wants(signum: int) -> Any:
+    """The handler that signum is to have; None: the one it had."""
+    if sig.wanted.get(signum):
+        return sigcatch
+    return signal.SIG_IGN if signum in sig.ignored else None
+
+
+def settle() -> None:
+    """Do what the calls so far ask for, and then tell them; on the main thread. What comes
+    in while that is under way, from a handler, leaves it to be asked again."""
+    if sig.busy:
+        return
+    sig.busy += 1
+    try:
+        if sig.suspect:
+            takeback()
+        n = len(sig.calls)
+        reconcile()
+        for _ in range(n):
+            sig.calls.popleft().set()
+    finally:
+        sig.busy -= 1
+
+
+def takeback() -> None:
+    """Have the C handler write to our pipe again, unless it writes to another's that is
+    open. To ask means to set it: what it writes meanwhile is passed on."""
+    sig.suspect = False
+    try:
+        rfd, wfd = os.pipe()
+    except OSError:
+        return
+    os.set_blocking(wfd, False)
+    owner = sig.wfd
+    try:
+        old = signal.set_wakeup_fd(wfd, warn_on_full_buffer=False)
+        if old not in (-1, sig.wfd):
+            try:
+                signal.set_wakeup_fd(old)
+                owner = old
+            except (ValueError, OSError):
+                pass  # it was closed
+        if owner == sig.wfd:
+            signal.set_wakeup_fd(sig.wfd, warn_on_full_buffer=False)
+    finally:
+        os.close(wfd)
+    missed = os.read(rfd, 512)
+    os.close(rfd)
+    if missed:
+        tell(owner, missed)
+
+
+def tell(fd: int, data: bytes) -> None:
+    try:
+        os.write(fd, data)
+    except OSError:
+        pass  # full: who reads it has enough to do
 
 
 def sethandler(signum: int, handler: Any) -> None:
@@ -193,18 +301,39 @@ def sigsync(signums: list[int]) -> None:
         return
     done = threading.Event()
     sig.calls.append(done)
+    kicks = 0
     while not done.is_set():
         kick()
         done.wait(_KICK)
         if not sig.up:
             raise RuntimeError("gort.signal: the runtime went down")
+        kicks += 1
+        if kicks % _DEAF == 0 and deaf() and not done.is_set():
+            raise RuntimeError(
+                "gort.signal: Python's main thread, which installs handlers, blocks SIGURG or "
+                "has another handler for it, and does not come back from what it does"
+            )
 
 
 def kick() -> None:
-    """Make the main thread run its handlers: wake it, or interrupt what it blocks in."""
-    wakem0()
+    """Make the main thread run its handlers: wake it, or interrupt what it blocks in.
+    SIGURG is simulated too, as that thread may have blocked it."""
     if sig.up and signal.getsignal(signal.SIGURG) is sigpreempt:
+        interrupt_main(signal.SIGURG)
         signal.pthread_kill(sig.main, signal.SIGURG)
+    wakem0()
+
+
+def deaf() -> bool:
+    """Whether a SIGURG does not interrupt the main thread."""
+    if signal.getsignal(signal.SIGURG) is not sigpreempt:
+        return True
+    try:
+        with open(f"/proc/self/task/{threading.main_thread().native_id}/status") as f:
+            blocked = [line.split()[1] for line in f if line.startswith("SigBlk:")]
+    except OSError:
+        return False
+    return bool(blocked) and int(blocked[0], 16) >> (signal.SIGURG - 1) & 1 != 0
 
 
 def wakem0() -> None:
@@ -220,17 +349,17 @@ def wakem0() -> None:
 
 def sigcatch(signum: int, frame: Any) -> None:
     """Somebody listens: gort-signal delivers it."""
+    tell(sig.wfd, bytes((_RAN | signum,)))
 
 
 def sigquit(signum: int, frame: Any) -> None:
     """SIGQUIT's: gort-signal dumps the goroutines."""
+    tell(sig.wfd, bytes((_RAN | signum,)))
 
 
 def sigpreempt(signum: int, frame: Any) -> None:
     """SIGURG's: what other threads want of this one."""
-    reconcile()
-    while sig.calls:
-        sig.calls.popleft().set()
+    settle()
 
 
 def sigint(signum: int, frame: Any) -> None:
@@ -240,10 +369,10 @@ def sigint(signum: int, frame: Any) -> None:
     if gp is None or ((gp.done() or runsmain(gp)) and inuser(frame)):
         raise KeyboardInterrupt
     if pending(gp) or sched.signals:
-        os.write(sig.wfd, bytes((_ABANDON,)))
+        tell(sig.wfd, bytes((_ABANDON,)))
         return
     sched.signals.append(KeyboardInterrupt())
-    os.write(sig.wfd, b"\0")
+    tell(sig.wfd, b"\0")
 
 
 def inuser(frame: Any) -> bool:
@@ -277,8 +406,10 @@ def sigloop(rfd: int) -> None:
     """Read what the C handler wrote, until sigexit says stop."""
     late = False
     patience = 0
+    poll = select.poll()  # select.select knows no descriptor above 1023
+    poll.register(rfd, select.POLLIN)
     while True:
-        if (late or patience) and not select.select((rfd,), (), (), _KICK)[0]:
+        if (late or patience) and not poll.poll(1000 * _KICK):
             if late:
                 kick()
                 late = False
@@ -296,10 +427,28 @@ def sigloop(rfd: int) -> None:
             if signum == _ABANDON:
                 abandonmain()
                 continue
+            if not announced(signum):
+                continue
+            signum &= ~_RAN
             sigsend(signum)
             if signum != signal.SIGURG:
                 wakem0()
                 late = True
+
+
+def announced(byte: int) -> bool:
+    """Whether a byte of the pipe tells of a signal that no byte has told of yet."""
+    signum = byte & ~_RAN
+    first, second = (sig.early, sig.unacked) if byte == signum else (sig.unacked, sig.early)
+    if signum in first:
+        first.discard(signum)
+        return False
+    if byte != signum or signal.getsignal(signum) in (sigcatch, sigquit):
+        second.add(signum)
+    if byte != signum:
+        sig.suspect = True
+        kick()
+    return True
 
 
 def sigsend(signum: int) -> None:
@@ -456,7 +605,9 @@ def reset(*signums: int) -> None:
 
 
 def ignored(signum: int) -> bool:
-    """Whether the signal is ignored now, by `ignore` or otherwise."""
+    """Whether the signal is ignored now, by `ignore` or otherwise. Errors for what is no
+    signal as for notify; in any state of the runtime."""
+    checksignals("ignored", (signum,))
     return signal.getsignal(signum) == signal.SIG_IGN
 
 
@@ -488,6 +639,10 @@ def count() -> None:
 
 
 def check(what: str, signums: tuple[int, ...]) -> list[int]:
+    checksignals(what, signums)
+    for n in signums:
+        if n in _NEVER:
+            raise ValueError(f"signal.{what}: {signal.Signals(n).name} cannot be caught or ignored")
     if load(sched.up) == 0:
         raise RuntimeError(f"signal.{what}: no gort runtime is up")
     if not sig.up:
@@ -495,14 +650,15 @@ def check(what: str, signums: tuple[int, ...]) -> list[int]:
             f"signal.{what}: gort.run was not called on Python's main thread, "
             "and only that one can catch signals"
         )
+    return [int(n) for n in signums]
+
+
+def checksignals(what: str, signums: tuple[int, ...]) -> None:
     for n in signums:
         if isinstance(n, bool) or not isinstance(n, int):
             raise TypeError(f"signal.{what} wants signal numbers, not {type(n).__name__}")
         if n not in signal.valid_signals():
             raise ValueError(f"signal.{what}: {n} is no signal; use the names of module signal")
-        if n in _NEVER:
-            raise ValueError(f"signal.{what}: {signal.Signals(n).name} cannot be caught or ignored")
-    return [int(n) for n in signums]
 
 
 def everything() -> list[int]:
