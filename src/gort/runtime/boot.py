@@ -117,7 +117,24 @@ def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:
         store(sched.booted, 0)
 
 
+class Default:
+    """How many procs `gort run --procs` asked for; 0: it did not."""
+
+    procs = 0
+
+
+def defaultto(procs: int | None) -> None:
+    Default.procs = procs or 0
+
+
+def nruns() -> int:
+    """How many times run was called in this process."""
+    return load(sched.gen)
+
+
 def defaultprocs() -> int:
+    if Default.procs:
+        return Default.procs
     env = os.environ.get("GOMAXPROCS", "")
     if env.isdigit() and int(env) > 0:
         return min(int(env), 1024)
