@@ -863,3 +863,39 @@ def test_bad_value(bad: int) -> None:
                 f(bad)
 
     gort.run(main)
+
+
+def test_register_and_close_leaves_nothing(procs: int) -> None:
+    """However a file ends, the poller's table, its epoll set and the files stay as they were."""
+
+    def polldescs() -> int:
+        return sum(type(o).__name__ == "Polldesc" for o in gc.get_objects())
+
+    async def cycle(how: int) -> None:
+        a, b = socket.socketpair()
+        a.setblocking(False)
+        g = gort.go(readable, a)
+        await until_waiting(g)
+        b.send(b"x")
+        await g
+        if how == 0:
+            gort.net.close(a)
+        elif how == 1:
+            gort.notify_closing(a)
+            a.close()
+        elif how == 2:
+            a.close()  # its entry stays until the number is used again
+        else:
+            os.close(a.detach())
+        b.close()
+
+    async def main() -> None:
+        for how in range(4):
+            await cycle(how)
+        files, entries = len(os.listdir("/proc/self/fd")), polldescs()
+        for i in range(2000):
+            await cycle(i % 4)
+        assert len(os.listdir("/proc/self/fd")) == files
+        assert polldescs() <= entries + 2
+
+    gort.run(main, procs=procs)

@@ -261,7 +261,7 @@ MUTATIONS = {
     "neverdisarmed": Mutation(
         "what is ready while nobody waits for it stays armed",
         "netpoll.netpoll",
-        "                    disarm(pd)\n",
+        "                    list_ = disarm(pd, list_)\n",
         "                    pass\n",
         ("unread_sockets_do_not_spin",),
     ),
@@ -299,6 +299,27 @@ MUTATIONS = {
         "mask == READ and ref is not None",
         "ref is not None",
         ("directions_in_turn",),
+    ),
+    "nobodywaits": Mutation(
+        "a socket's number is closed under a system call that is under way",
+        "netfd.closesock",
+        "            awaitcall(mp, sock)\n",
+        "            pass\n",
+        ("closing_beside_a_send",),
+    ),
+    "oldnumber": Mutation(
+        "a wait begins for the number that its socket had",
+        "netpoll.Iowait.start",
+        "sockfileno(sock) != self.fd",
+        "False",
+        ("closing_beside_a_wait",),
+    ),
+    "strangersstay": Mutation(
+        "who waits for a file that was closed waits for the next one of its number",
+        "netpoll.Iowait.start",
+        "strangers(pd, self) if pd.replaced else None",
+        "None",
+        ("numbers_closed_without_a_word",),
     ),
     "onelook": Mutation(
         "a deadlock is reported without a second look",

@@ -772,6 +772,23 @@ gort_evmask_(uint32_t got)
 #define SYS_epoll_pwait2 441
 #endif
 
+/* epoll_wait for a time in nanoseconds; in whole milliseconds where the kernel has no
+ * epoll_pwait2 (before 5.11), or a sandbox refuses it, by whatever errno. */
+static int
+gort_epoll_timed(int epfd, struct epoll_event *evs, int64_t ns)
+{
+    static int missing;
+    if (!__atomic_load_n(&missing, __ATOMIC_RELAXED)) {
+        struct timespec t = {ns / 1000000000, ns % 1000000000};
+        int n = (int)syscall(SYS_epoll_pwait2, epfd, evs, GORT_EVENTS, &t, NULL, 0);
+        if (n >= 0 || errno == EINTR)
+            return n;
+        __atomic_store_n(&missing, 1, __ATOMIC_RELAXED);
+    }
+    int64_t ms = ns / 1000000 + (ns % 1000000 != 0);
+    return epoll_wait(epfd, evs, GORT_EVENTS, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
 /* Waits at most ns (0: no wait; negative: for ever) without the GIL; how many events,
  * without the one of the break, which is drained by who waits. */
 static int __attribute__((unused))
@@ -786,24 +803,17 @@ gort_epoll_wait(int epfd, int evfd, gort_events evs, int64_t ns)
         ts = gort_tstate();
         if (ts)
             PyEval_SaveThread();
-        if (ns < 0) {
+        if (ns < 0)
             n = epoll_wait(epfd, evs->ev, GORT_EVENTS, -1);
-        }
-        else {
-            struct timespec t = {ns / 1000000000, ns % 1000000000};
-            n = (int)syscall(SYS_epoll_pwait2, epfd, evs->ev, GORT_EVENTS, &t, NULL, 0);
-            if (n == -1 && errno == ENOSYS) {
-                int64_t ms = (ns + 999999) / 1000000;
-                n = epoll_wait(epfd, evs->ev, GORT_EVENTS, ms > INT_MAX ? INT_MAX : (int)ms);
-            }
-        }
+        else
+            n = gort_epoll_timed(epfd, evs->ev, ns);
     }
     if (ts)
         PyEval_RestoreThread(ts);
     for (int i = 0; i < n; i++) {
         if (gort_evfd(evs, i) == evfd) {
-            uint64_t count;
-            if (ns != 0 && read(evfd, &count, sizeof count) < 0) {
+            char count[512]; /* an eventfd's is 8 bytes; a pipe may hold more */
+            if (ns != 0 && read(evfd, count, sizeof count) < 0) {
                 /* another M was faster */
             }
             evs->ev[i] = evs->ev[--n];
@@ -839,6 +849,19 @@ gort_epoll_new(int epfd, int evfd)
     if (fd >= 0 && at != fd)
         close(fd);
     return at;
+}
+
+/* A file to break a poll with: its number to wait for, and in *wfd that to write to; a pipe
+ * where there is no eventfd, or a sandbox refuses it. -1 on error. */
+static int __attribute__((unused))
+gort_eventfd_new(int *wfd)
+{
+    int fds[2];
+    fds[0] = fds[1] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fds[0] < 0 && errno != EMFILE && errno != ENFILE && pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        fds[0] = fds[1] = -1;
+    *wfd = fds[1];
+    return fds[0];
 }
 
 static inline void

@@ -128,6 +128,7 @@ cdef struct Entry:
 cdef class Poller:
     cdef int epfd
     cdef int evfd
+    cdef int wfd
     cdef int ctl(self, int op, int fd, int mask, int64_t seq) noexcept
     cdef void breakpoll(self) noexcept
     cdef int wait(self, events evs, int64_t ns) noexcept
@@ -135,7 +136,9 @@ cdef class Poller:
     cdef void close(self) noexcept
 
 cdef object sockref(object o)
-cdef int sockfileno(object sock) noexcept
+cdef int socktake(object sock) except -2
+cdef int dupfd(int fd) noexcept
+cdef void closefd(int fd) noexcept
 cdef int socknumber(object o, str what) except -1
 
 cdef object newosproc(object fn, object arg, str name)

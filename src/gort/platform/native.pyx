@@ -4,6 +4,7 @@
 The interface is the one of pure.py, name by name; tests run over both.
 """
 
+import os
 import sys
 import threading
 
@@ -16,6 +17,7 @@ from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.object cimport Py_TYPE
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.weakref cimport PyWeakref_NewRef
+from libc.errno cimport errno
 
 cdef extern from "stacks.h":
     object gort_threadstacks()
@@ -31,9 +33,10 @@ cdef extern from "native.h":
     int gort_epoll_wait(int epfd, int evfd, events evs, int64_t ns) noexcept
     int gort_epoll_ctl(int epfd, int op, int fd, int mask, int64_t seq) noexcept
     void gort_eventfd_write(int fd) noexcept
-    int eventfd(unsigned int initval, int flags) noexcept
+    int gort_eventfd_new(int* wfd) noexcept
     int close(int fd) noexcept
-    int EFD_CLOEXEC, EFD_NONBLOCK
+    int fcntl(int fd, int op, int arg) noexcept
+    int F_DUPFD_CLOEXEC
 
 cdef extern from *:
     """
@@ -49,9 +52,11 @@ cdef extern from *:
     uint32_t gort_rand() noexcept nogil
 
 cdef extern from "netfd.h":
-    int gort_setsocktype(object cls, object base) except -1
+    int gort_checksocket(object base) except -1
+    void gort_setsocktype(object cls) noexcept
     bint gort_issocktype(object o) noexcept
     int gort_sockfileno(object sock) noexcept
+    int gort_socktake(object sock) noexcept
 
 cdef extern from "bound.h":
     int gort_fastwith(object cls, withfn enter, withfn leave) except -1
@@ -216,12 +221,13 @@ cdef class Poller:
 
     def __cinit__(self):
         self.epfd = -1
-        self.evfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)
+        self.evfd = gort_eventfd_new(&self.wfd)
         if self.evfd >= 0:
             self.epfd = gort_epoll_new(-1, self.evfd)
         if self.epfd < 0:
+            err = errno
             self.close()
-            raise OSError("gort: no file descriptor left for the network poller")
+            raise OSError(err, f"{os.strerror(err)}: gort cannot make its network poller")
 
     def fileno(self):
         return self.evfd
@@ -235,7 +241,7 @@ cdef class Poller:
         return gort_epoll_ctl(self.epfd, op, fd, mask, seq)
 
     cdef void breakpoll(self) noexcept:
-        gort_eventfd_write(self.evfd)
+        gort_eventfd_write(self.wfd)
 
     cdef int wait(self, events evs, int64_t ns) noexcept:
         """How many events came into evs; ns 0 does not block, negative waits for ever."""
@@ -252,9 +258,13 @@ cdef class Poller:
         return True
 
     cdef void close(self) noexcept:
-        close(self.epfd)
-        close(self.evfd)
-        self.epfd = self.evfd = -1
+        if self.epfd >= 0:
+            close(self.epfd)
+        if self.evfd >= 0:
+            close(self.evfd)
+        if self.wfd >= 0 and self.wfd != self.evfd:
+            close(self.wfd)
+        self.epfd = self.evfd = self.wfd = -1
 
 
 # The first class of sockets that was seen: most are of one.
@@ -274,8 +284,21 @@ cdef object sockref(object o):
     return PyWeakref_NewRef(o, None)
 
 
-cdef bint issocket(object o):
+cdef object checkedsocket = None
+
+
+cdef object socketbase():
+    """_socket.socket, of whose instances C may read the number; None while nobody imported it."""
+    global checkedsocket
     base = getattr(sys.modules.get("_socket"), "socket", None)
+    if base is not None and checkedsocket is not base:
+        gort_checksocket(base)
+        checkedsocket = base
+    return base
+
+
+cdef bint issocket(object o):
+    base = socketbase()
     return (
         base is not None
         and isinstance(o, base)
@@ -284,16 +307,11 @@ cdef bint issocket(object o):
     )
 
 
-cdef int sockfileno(object sock) noexcept:
-    """The number of what socknumber passed; -1 when it is closed."""
-    return gort_sockfileno(sock)
-
-
 cdef int socknumber(object o, str what) except -1:
     """The number of an open socket whose recv and send are the system calls."""
     cdef int fd
     if not gort_issocktype(o):
-        base = getattr(sys.modules.get("_socket"), "socket", None)
+        base = socketbase()
         cls = type(o)
         if base is None or not isinstance(o, base):
             raise TypeError(f"{what}() wants a socket.socket, not {cls.__name__}")
@@ -302,11 +320,28 @@ cdef int socknumber(object o, str what) except -1:
                 f"{what}() cannot do what {cls.__name__}.{what} does: call that, and wait "
                 "with gort.wait_readable and gort.wait_writable"
             )
-        gort_setsocktype(cls, base)
+        gort_setsocktype(cls)
     fd = gort_sockfileno(o)
     if fd < 0:
         raise ValueError(f"{what}: the socket is closed")
     return fd
+
+
+cdef int socktake(object sock) except -2:
+    """Take a socket's number, of which it knows no more; -1 when somebody else has."""
+    if not isinstance(sock, socketbase()):
+        raise TypeError(f"expected a socket.socket, not {type(sock).__name__}")
+    return gort_socktake(sock)
+
+
+cdef int dupfd(int fd) noexcept:
+    """Another number for the file; -1 when there is none."""
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0)
+
+
+cdef void closefd(int fd) noexcept:
+    """Close a number, at once if that is not the file's last."""
+    close(fd)
 
 
 cdef object newosproc(object fn, object arg, str name):

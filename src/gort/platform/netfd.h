@@ -10,37 +10,62 @@
 /* More than this may take long to copy: the GIL is let go. */
 #define GORT_MUCH 65536
 
-/* The first class of sockets that was seen, for good. Stored with release after gort_fileno,
- * which who sees the class calls. */
+/* The first class of sockets that was seen, for good. */
 static PyTypeObject *gort_socktype;
-static PyCFunction gort_fileno;
 
-/* type has the methods of base, which is _socket.socket. */
-static int __attribute__((unused))
-gort_setsocktype(PyObject *type, PyObject *base)
+static void __attribute__((unused))
+gort_setsocktype(PyObject *type)
 {
-    PyObject *fileno = PyDict_GetItemString(((PyTypeObject *)base)->tp_dict, "fileno");
-    if (!fileno || Py_TYPE(fileno) != &PyMethodDescr_Type) {
-        PyErr_SetString(PyExc_SystemError, "gort: socket.fileno is no builtin method");
-        return -1;
-    }
-    gort_fileno = ((PyMethodDescrObject *)fileno)->d_method->ml_meth;
     if (!__atomic_load_n(&gort_socktype, __ATOMIC_RELAXED))
         __atomic_store_n(&gort_socktype, (PyTypeObject *)Py_NewRef(type), __ATOMIC_RELEASE);
-    return 0;
 }
 #define gort_issocktype(o) (Py_TYPE(o) == __atomic_load_n(&gort_socktype, __ATOMIC_ACQUIRE))
 
-/* A socket's number now, -1 when it is closed. */
-static int __attribute__((unused))
-gort_sockfileno(PyObject *sock)
+/* A socket's number lies behind its head (gort_checksocket), -1 when it is closed. Read at each
+ * system call, also without the GIL: another thread may close the socket between two. */
+#define gort_socknum(sock) ((int *)((char *)(sock) + sizeof(PyObject)))
+#define gort_sockfileno(sock) __atomic_load_n(gort_socknum(sock), __ATOMIC_SEQ_CST)
+#define gort_socktake(sock) __atomic_exchange_n(gort_socknum(sock), -1, __ATOMIC_SEQ_CST)
+#define gort_sockid(sock) ((int64_t)(intptr_t)(sock))
+
+/* The socket of a weak reference; None when it is gone, or there is none. */
+static PyObject *__attribute__((unused))
+gort_refsock(PyObject *ref)
 {
-    PyObject *r = gort_fileno(sock, NULL);
-    long fd = r ? PyLong_AsLong(r) : -1;
+    PyObject *sock = Py_None;
+    if (ref == Py_None)
+        return Py_NewRef(sock);
+#if PY_VERSION_HEX >= 0x030D0000
+    if (PyWeakref_GetRef(ref, &sock) < 0)
+        return NULL;
+    return sock ? sock : Py_NewRef(Py_None);
+#else
+    return Py_NewRef(PyWeakref_GET_OBJECT(ref));
+#endif
+}
+
+/* Whether it does, in instances of base, which is _socket.socket. */
+static int __attribute__((unused))
+gort_checksocket(PyObject *base)
+{
+    PyTypeObject *t = (PyTypeObject *)base;
+    PyObject *none = PyTuple_New(0), *sock = NULL, *r = NULL;
+    long fd = -1;
+    if (none && t->tp_basicsize >= (Py_ssize_t)(sizeof(PyObject) + sizeof(int)) &&
+        (sock = t->tp_new(t, none, NULL)) && gort_sockfileno(sock) == -1) {
+        *gort_socknum(sock) = INT_MAX;
+        r = PyObject_CallMethod(sock, "fileno", NULL);
+        *gort_socknum(sock) = -1;
+        fd = r ? PyLong_AsLong(r) : -1;
+    }
     Py_XDECREF(r);
-    if (fd == -1)
-        PyErr_Clear();
-    return (int)fd;
+    Py_XDECREF(sock);
+    Py_XDECREF(none);
+    if (fd == INT_MAX)
+        return 0;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_SystemError, "gort: no socket of this interpreter is known");
+    return -1;
 }
 
 /* What little comes is copied out of a buffer that the thread keeps: to allocate one as
@@ -78,8 +103,9 @@ gort_received(PyObject *data, ssize_t got)
 
 /* An errno, or 0 and in *value, in place of the socket, what came. */
 static int __attribute__((unused))
-gort_recvnow_(int fd, PyObject **value, Py_ssize_t n)
+gort_recvnow_(PyObject **value, Py_ssize_t n)
 {
+    PyObject *sock = *value;
     PyThreadState *ts = n > GORT_MUCH ? gort_tstate() : NULL;
     PyObject *data = gort_recvbuf;
     if (data && PyBytes_GET_SIZE(data) == n)
@@ -92,7 +118,7 @@ gort_recvnow_(int fd, PyObject **value, Py_ssize_t n)
         PyEval_SaveThread();
     ssize_t got;
     do
-        got = recv(fd, PyBytes_AS_STRING(data), (size_t)n, MSG_DONTWAIT);
+        got = recv(gort_sockfileno(sock), PyBytes_AS_STRING(data), (size_t)n, MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     int err = got < 0 ? errno : 0;
     if (ts)
@@ -109,17 +135,15 @@ gort_recvnow_(int fd, PyObject **value, Py_ssize_t n)
         PyErr_Clear();
         return ENOMEM;
     }
-    PyObject *sock = *value;
     *value = data;
     Py_DECREF(sock);
     return 0;
 }
-#define gort_recvnow(op) gort_recvnow_((op)->__pyx_base.fd, \
-                                       &(op)->__pyx_base.__pyx_base.__pyx_base.value, (op)->n)
+#define gort_recvnow(op) gort_recvnow_(&(op)->__pyx_base.__pyx_base.__pyx_base.value, (op)->n)
 
 /* An errno, or 0 when all of data was sent; *at is how much was. */
 static int __attribute__((unused))
-gort_sendnow_(int fd, PyObject *data, int64_t *at)
+gort_sendnow_(PyObject *sock, PyObject *data, int64_t *at)
 {
     Py_buffer view;
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
@@ -131,7 +155,7 @@ gort_sendnow_(int fd, PyObject *data, int64_t *at)
     if (ts)
         PyEval_SaveThread();
     while (!err && *at < view.len) {
-        ssize_t sent = send(fd, (char *)view.buf + *at, (size_t)(view.len - *at),
+        ssize_t sent = send(gort_sockfileno(sock), (char *)view.buf + *at, (size_t)(view.len - *at),
                             MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent >= 0)
             *at += sent;
@@ -143,6 +167,7 @@ gort_sendnow_(int fd, PyObject *data, int64_t *at)
     PyBuffer_Release(&view);
     return err;
 }
-#define gort_sendnow(op) gort_sendnow_((op)->__pyx_base.fd, (op)->__pyx_base.error, &(op)->n)
+#define gort_sendnow(op) gort_sendnow_((op)->__pyx_base.__pyx_base.__pyx_base.value, \
+                                       (op)->__pyx_base.error, &(op)->n)
 
 #endif

@@ -637,10 +637,25 @@ class Poller:
     """
 
     def __init__(self) -> None:
-        self.ep = select.epoll()
-        self.evfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.evfd = self.wfd = -1
+        try:
+            self.ep = select.epoll()
+            self.evfd, self.wfd = self.breakfd()
+        except OSError as exc:
+            text = f"{exc.strerror}: gort cannot make its network poller"
+            raise OSError(exc.errno, text) from None
         self.ep.register(self.evfd, select.EPOLLIN)
         self.seqs: dict[int, int] = {}
+
+    def breakfd(self) -> tuple[int, int]:
+        """What to wait for and what to write to; a pipe where a sandbox refuses eventfd."""
+        try:
+            fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        except OSError as exc:
+            if exc.errno in (errno.EMFILE, errno.ENFILE):
+                raise
+            return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        return fd, fd
 
     def fileno(self) -> int:
         return self.evfd
@@ -670,7 +685,7 @@ class Poller:
 
     def breakpoll(self) -> None:
         try:
-            os.eventfd_write(self.evfd, 1)
+            os.write(self.wfd, b"\1\0\0\0\0\0\0\0")
         except BlockingIOError:
             pass  # the counter is full: the poller is broken out of already
 
@@ -687,7 +702,7 @@ class Poller:
             if fd == self.evfd:
                 if ns != 0:
                     try:
-                        os.eventfd_read(fd)
+                        os.read(fd, 512)
                     except BlockingIOError:
                         pass  # another M drained it
                 continue
@@ -717,9 +732,9 @@ class Poller:
 
     def close(self) -> None:
         self.ep.close()
-        if self.evfd >= 0:
-            os.close(self.evfd)
-        self.evfd = -1
+        for fd in {self.evfd, self.wfd} - {-1}:
+            os.close(fd)
+        self.evfd = self.wfd = -1
 
 
 def sockref(o: Any) -> weakref.ref[Any] | None:
@@ -734,6 +749,11 @@ def sockref(o: Any) -> weakref.ref[Any] | None:
     ):
         return None
     return weakref.ref(o)
+
+
+def refsock(ref: weakref.ref[Any] | None) -> Any:
+    """The socket of a weak reference; None when it is gone, or there is none."""
+    return None if ref is None else ref()
 
 
 def sockfileno(sock: Any) -> int:
@@ -757,6 +777,32 @@ def socknumber(o: Any, what: str) -> int:
     if fd < 0:
         raise ValueError(f"{what}: the socket is closed")
     return fd
+
+
+def socktake(sock: Any) -> int:
+    """Take a socket's number, of which it knows no more; -1 when somebody else has."""
+    base = getattr(sys.modules.get("_socket"), "socket", None)
+    if base is None or not isinstance(sock, base):
+        raise TypeError(f"expected a socket.socket, not {type(sock).__name__}")
+    with _word:
+        fd: int = base.detach(sock)
+    return fd
+
+
+def dupfd(fd: int) -> int:
+    """Another number for the file; -1 when there is none."""
+    try:
+        return os.dup(fd)
+    except OSError:
+        return -1
+
+
+def closefd(fd: int) -> None:
+    """Close a number, at once if that is not the file's last."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass
 
 
 def recvnow(op: Any) -> int:
@@ -792,7 +838,7 @@ def nforeign() -> int:
     return sum(1 for t in threading.enumerate() if not t.name.startswith("gort-")) - 1
 
 
-address = id
+address = sockid = id
 
 
 getident = threading.get_ident

@@ -77,6 +77,7 @@ from .pure import (
     queuetake,
     recordget,
     recvnow,
+    refsock,
     sendnow,
     setcurg,
     setm,
@@ -86,6 +87,7 @@ from .pure import (
     slotpeek,
     slottake,
     sockfileno,
+    sockid,
     swapvalue,
     takecurg,
     threadstacks,
@@ -887,13 +889,15 @@ def ringcopy(src: list[Any], i: int, dst: list[Any], j: int) -> None:
 
 
 class File:
-    """A virtual open file. `held`: something keeps it open, whatever number it has."""
+    """A virtual open file. `held`: something keeps it open, whatever number it has; `sent`:
+    what came through a socket."""
 
-    __slots__ = ("ready", "held")
+    __slots__ = ("ready", "held", "sent")
 
     def __init__(self) -> None:
         self.ready = 0
         self.held = False
+        self.sent = b""
 
 
 class Socket:
@@ -907,6 +911,16 @@ class Socket:
 
     def fileno(self) -> int:
         return self.fd
+
+    def send(self, data: bytes, flags: int) -> int:
+        """A byte a call. Between a look at the number and the call anything may happen."""
+        fd = self.fd
+        point("send")
+        file = files.get(fd)
+        if file is None:
+            raise OSError(EBADF, "bad file descriptor")
+        file.sent += bytes(data[:1])
+        return 1
 
     def close(self) -> None:
         files.pop(self.fd, None)
@@ -923,12 +937,39 @@ def sockref(o: Any) -> weakref.ref[Any] | None:
 
 
 def socknumber(o: Any, what: str) -> int:
-    if not simulated(o):
+    if not simulated(o) and type(o) is not Socket:
         return pure.socknumber(o, what)
     if o.fd < 0:
         raise ValueError(f"{what}: the socket is closed")
     fd: int = o.fd
     return fd
+
+
+leaving: dict[int, Callable[[int], None]] = {}
+"""What closes the numbers that were taken from sockets of the simulated network."""
+
+
+def socktake(sock: Any) -> int:
+    point("socktake")
+    if not simulated(sock) and type(sock) is not Socket:
+        return pure.socktake(sock)
+    fd: int = sock.fd
+    sock.fd = -1
+    if fd >= 0 and simulated(sock):
+        leaving[fd] = sock.gone
+    return fd
+
+
+def dupfd(fd: int) -> int:
+    return -1
+
+
+def closefd(fd: int) -> None:
+    gone = leaving.pop(fd, None)
+    if gone is not None:
+        gone(fd)
+    elif files.pop(fd, None) is None:
+        pure.closefd(fd)
 
 
 class Poller:

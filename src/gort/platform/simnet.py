@@ -408,6 +408,10 @@ class Socket:
         if self.fd < 0:
             return
         fd, self.fd = self.fd, -1
+        self.gone(fd)
+
+    def gone(self, fd: int) -> None:
+        """It has no number any more, which was fd: close what that stood for."""
         if files.get(fd) is self.file:
             del files[fd]
         if self.net.listeners.get(self.name) is self:

@@ -117,6 +117,7 @@ cdef class M:
     cdef int64_t gen
     cdef bint ism0
     cdef int32_t lockcount
+    cdef atomic using
     cdef readonly object ident
     cdef void renew(self, int64_t id, int64_t gen)
 

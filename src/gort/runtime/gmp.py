@@ -270,6 +270,7 @@ class M:
     schedlink, which belong to whoever took it off the idle list under sched.lock.
     nextg is what the M runs next: found by findrunnable, or handed over with the permit
     by the G-M scheduler (gm.py). lockcount: how many times lockedg is locked to it.
+    using: the id of the socket that it makes a system call with (netfd.py), or 0.
     """
 
     __slots__ = (
@@ -290,12 +291,14 @@ class M:
         "ism0",
         "action",
         "lockcount",
+        "using",
         "ident",
     )
 
     def __init__(self, id: int, gen: int) -> None:
         if not cython.compiled:
             self.park = note()
+            self.using = atomic()
             self.result = slot()
             self.p = self.nextp = self.nextg = self.curg = self.lockedg = self.schedlink = None
             self.spinning = self.ism0 = False

@@ -2,13 +2,16 @@ cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, bindfn, onsetm, install_slots, lock, poolops, sockfileno, socknumber, sockref,
-                                store, unlock)
-from .gmp cimport OPNEW, P, WPENDING
-from .netpoll cimport READ, WRITE, Iowait, Polldesc, np
+from ..platform.native cimport (RAISE, RETURN, YIELD, bindfn, fence, getm, load, onsetm, install_slots, lock, poolops, socknumber,
+                                sockref, socktake, store, store_rel, unlock, usleep)
+from .gmp cimport M, OPNEW, P, Sched, WPENDING, sched
+from .netpoll cimport GONE, READ, WRITE, Iowait, Polldesc, evict, np
 from .park cimport Op
 
 cdef extern from "netfd.h":
+    M curm "gort_getm_"()
+    int sockfileno "gort_sockfileno"(object sock) noexcept
+    int64_t sockid "gort_sockid"(object sock) noexcept
     Netop poolget "gort_poolget"()
     Netop moved "gort_moved"(Netop v)
     int recvnow "gort_recvnow"(Netop op) noexcept
@@ -29,7 +32,7 @@ cdef class Netop(Iowait):
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
     @cython.final
-    @cython.locals(err=int)
+    @cython.locals(err=int, mp=M)
     cdef int attempt(self) noexcept
     @cython.final
     cdef int failed(self, int err) noexcept
@@ -40,5 +43,8 @@ cdef class Netop(Iowait):
     @cython.locals(pd=Polldesc)
     cdef void setmore(self) noexcept
 
+@cython.locals(fd=int, mp=M)
+cpdef closesock(object sock)
+cdef void awaitcall(M mp, object sock)
 @cython.locals(op=Netop)
 cdef Netop newnetop(object sock, int mode)

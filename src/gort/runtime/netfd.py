@@ -3,6 +3,17 @@
 As Go's poll.FD, they try and wait in turn. Unlike it, a recv waits first where the poller
 watches the socket anyway, and all that had come was read the last time: to try is a system
 call that finds nothing, in a server that answers what it reads.
+
+Go counts who uses a socket, and the last one closes it (fdmutex). Here nobody counts, as
+that would write twice for each call to what the socket's cores share:
+
+1. an attempt stores the socket in its M's `using`, and then reads the socket's number, anew
+   for each system call;
+2. closesock takes the number out of the socket, and then looks at each M's `using`: while
+   one names the socket it waits, as such calls do not block. One that it does not see will
+   see no number;
+3. only then is who waits woken, and the number closed, under np.lock; a wait reads the
+   number under that lock again. So nobody begins to wait for a number that is given away.
 """
 
 from __future__ import annotations
@@ -10,11 +21,12 @@ from __future__ import annotations
 import errno
 import operator
 import os
+import sys
 from typing import Any
 
 import cython
 
-from .gmp import P
+from .gmp import M, P
 from .netpoll import Iowait, Polldesc
 
 if not cython.compiled:
@@ -22,7 +34,11 @@ if not cython.compiled:
         RAISE,
         RETURN,
         YIELD,
+        curm,
+        fence,
+        getm,
         install_slots,
+        load,
         lock,
         moved,
         poolget,
@@ -30,13 +46,17 @@ if not cython.compiled:
         recvnow,
         sendnow,
         sockfileno,
+        sockid,
         socknumber,
         sockref,
+        socktake,
         store,
+        store_rel,
         unlock,
+        usleep,
     )
-    from .gmp import OPNEW, WPENDING
-    from .netpoll import READ, WRITE, np
+    from .gmp import OPNEW, WPENDING, sched
+    from .netpoll import GONE, READ, WRITE, evict, np
 
     AGAIN = -1
 
@@ -67,10 +87,10 @@ class Netop(Iowait):
         return Iowait.start(self, pp) if code == AGAIN else code
 
     def finish(self) -> int:
-        if isinstance(self.error, OSError):
-            return Iowait.finish(self)
-        self.fd = sockfileno(self.value)
-        code = self.failed(errno.EBADF) if self.fd < 0 else self.attempt()
+        if self.mode & GONE:
+            self.release()
+            return self.closed()
+        code = self.attempt()
         if code != AGAIN:
             return code
         # Somebody else was faster, or there was room for a part. Nobody refers to the wait
@@ -81,8 +101,17 @@ class Netop(Iowait):
 
     @cython.final
     def attempt(self) -> int:
-        """Do it now: AGAIN where that would block."""
-        err = recvnow(self) if self.mode == READ else sendnow(self)
+        """Do it now: AGAIN where that would block. Step 1 of closing."""
+        mp: M = curm()
+        store(mp.using, sockid(self.value))
+        self.fd = sockfileno(self.value)
+        if self.fd < 0:
+            err = errno.EBADF
+        elif self.mode == READ:
+            err = recvnow(self)
+        else:
+            err = sendnow(self)
+        store_rel(mp.using, 0)
         if err == _EAGAIN:
             return AGAIN
         if err != 0:
@@ -121,6 +150,44 @@ class Netop(Iowait):
         unlock(np.lock)
 
 
+class Using:
+    """A block of Python code that calls methods of a socket that does not block: close()
+    waits for its end."""
+
+    __slots__ = ("sock",)
+
+    def __init__(self, sock: Any) -> None:
+        self.sock = sock
+
+    @cython.locals(mp=M)
+    def __enter__(self) -> None:
+        mp: M = getm()
+        if mp is not None:
+            store(mp.using, sockid(self.sock))
+
+    @cython.locals(mp=M)
+    def __exit__(self, *exc: Any) -> None:
+        mp: M = getm()
+        if mp is not None:
+            store_rel(mp.using, 0)
+
+
+def closesock(sock: Any) -> None:
+    """Close a socket.socket from any thread, once whoever calls of it. Steps 2 and 3."""
+    fd = socktake(sock)
+    if fd >= 0:
+        fence()
+        for mp in list(sched.allm):
+            awaitcall(mp, sock)
+        evict(fd, True)
+
+
+def awaitcall(mp: M, sock: Any) -> None:
+    """Wait while another M makes a system call with sock."""
+    while load(mp.using) == sockid(sock) and mp is not getm():
+        usleep(20)
+
+
 def newnetop(sock: Any, mode: int) -> Netop:
     op = poolget()
     if op is None:
@@ -135,6 +202,23 @@ def newnetop(sock: Any, mode: int) -> Netop:
     return moved(op)
 
 
+def index(n: Any) -> Any:
+    try:
+        return operator.index(n)
+    except TypeError:
+        raise TypeError(f"recv: n must be an int, not {type(n).__name__}") from None
+
+
+def bytesof(data: Any) -> memoryview:
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(
+            f"sendall: data must be bytes-like, such as bytes, not {type(data).__name__}"
+        ) from None
+    return view.cast("B")
+
+
 @cython.binding(False)
 def recv(sock: Any, n: int = 65536) -> Netop:
     """Receive at most n bytes from a stream or datagram socket; await it. b"" at the end of
@@ -144,9 +228,10 @@ def recv(sock: Any, n: int = 65536) -> Netop:
     gort.notify_closing told of it meanwhile; TypeError and ValueError for what is no open
     socket, such as an ssl.SSLSocket, whose recv is another.
     """
-    size = operator.index(n)
-    if size < 1:
-        raise ValueError(f"recv: n must be at least 1, not {size}")
+    size = n if type(n) is int else index(n)
+    if not 1 <= size <= sys.maxsize:
+        most = f"most {sys.maxsize}" if size > 1 else "least 1"
+        raise ValueError(f"recv: n must be at {most}, not {size}")
     socknumber(sock, "recv")
     op = newnetop(sock, 1)
     op.n = size
@@ -161,7 +246,7 @@ def sendall(sock: Any, data: Any) -> Netop:
     Raises as recv, and TypeError for what is not bytes-like.
     """
     socknumber(sock, "sendall")
-    what = data if type(data) is bytes else memoryview(data).cast("B")
+    what = data if type(data) is bytes else bytesof(data)
     op = newnetop(sock, 2)
     op.n = 0
     op.error = what

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, events, evfd, evmask, getm,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Poller, add, atomic, cas, closefd, dupfd, events, evfd, evmask, getm,
                                 evseq, load, lock, mutex, nanotime, sockref, store, unlock)
 from .gmp cimport G, Grunning, M, OPNEW, P, Sched, WPENDING, WREADY, sched
 from .park cimport Op, gopark, opready, win
@@ -10,10 +10,15 @@ cdef extern from "op.h":
     Iowait poolget "gort_poolget"()
     Iowait moved "gort_moved"(Iowait v)
 
+cdef extern from "netfd.h":
+    int sockfileno "gort_sockfileno"(object sock) noexcept
+    object refsock "gort_refsock"(object ref)
+
 cdef enum:
     READ = 1
     WRITE = 2
     KEEP = 4
+    GONE = 8
     CTLADD = 1
     CTLDEL = 2
     CTLMOD = 3
@@ -29,6 +34,7 @@ cdef class Polldesc:
     cdef int64_t seq
     cdef int64_t was
     cdef bint registered
+    cdef bint replaced
     cdef bint kept
     cdef int misses
     cdef int once
@@ -47,7 +53,7 @@ cdef class Iowait(Op):
     cdef object ref
     cdef int64_t stamp
     cdef void reset(self) noexcept
-    @cython.locals(pd=Polldesc, fresh=Polldesc)
+    @cython.locals(pd=Polldesc, fresh=Polldesc, late=Iowait)
     cdef int start(self, P pp) noexcept
     @cython.final
     cdef void queueread(self, Polldesc pd) noexcept
@@ -55,7 +61,9 @@ cdef class Iowait(Op):
     @cython.locals(pd=Polldesc)
     cdef bint startkept(self) noexcept
     cdef int finish(self) noexcept
-    @cython.locals(pd=Polldesc)
+    @cython.final
+    cdef int closed(self) noexcept
+    @cython.locals(pd=Polldesc, late=Iowait)
     cdef void unqueue(self) noexcept
 
 @cython.final
@@ -73,12 +81,18 @@ cdef Polldesc newpolldesc(int fd)
 cdef int waiting(Polldesc pd) noexcept
 @cython.locals(mask=int, err=int)
 cdef int arm(Polldesc pd, object ref) noexcept
+cdef Iowait rearm(Polldesc pd, Iowait list_)
+@cython.locals(list_=Iowait)
+cdef Iowait strangers(Polldesc pd, Iowait op)
+cdef Iowait wakeall(Polldesc pd, Iowait list_)
+@cython.locals(pd=Polldesc, list_=Iowait, spare=int)
+cdef evict(int fd, bint close)
 cdef void unkeep(Polldesc pd) noexcept
 cdef void nextseq(Polldesc pd) noexcept
 cdef int register(Polldesc pd, int mask) noexcept
-cdef void disarm(Polldesc pd) noexcept
+cdef Iowait disarm(Polldesc pd, Iowait list_)
 @cython.locals(pd=Polldesc)
-cdef void stray() noexcept
+cdef Iowait stray(Iowait list_)
 cdef void dequeue(Polldesc pd, Iowait op) noexcept
 @cython.locals(at=Iowait)
 cdef Iowait without(Iowait head, Iowait op)
@@ -86,7 +100,7 @@ cdef Iowait without(Iowait head, Iowait op)
 cdef Iowait netpoll(int64_t ns)
 cdef Iowait wake(Polldesc pd, int mask, Iowait list_)
 @cython.locals(next=Iowait)
-cdef Iowait wakequeue(Iowait op, Iowait list_, object error)
+cdef Iowait wakequeue(Iowait op, Iowait list_, int gone)
 @cython.locals(next=Iowait, n=int64_t)
 cdef int64_t readylist(Iowait op, P pp)
 @cython.locals(mp=M)

@@ -42,6 +42,8 @@ if not cython.compiled:
         add,
         atomic,
         cas,
+        closefd,
+        dupfd,
         events,
         evfd,
         evmask,
@@ -54,6 +56,8 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
+        refsock,
+        sockfileno,
         sockref,
         store,
         unlock,
@@ -64,6 +68,7 @@ if not cython.compiled:
     READ = 1
     WRITE = 2
     KEEP = 4
+    GONE = 8
     CTLADD = 1
     CTLDEL = 2
     CTLMOD = 3
@@ -78,6 +83,7 @@ class Polldesc:
     """One fd: its readers and writers in waiting.
 
     registered: epoll knows the fd, or did before somebody closed it.
+    replaced: it did no longer when it was armed last: the fd is another file's by now.
     kept: it is armed to read until told otherwise. Nobody waits to write then.
     ref: of the socket that it was registered for, as sockref gives it, or None.
     misses: how often it was disarmed since the last wait that was spared its call.
@@ -92,6 +98,7 @@ class Polldesc:
         "seq",
         "was",
         "registered",
+        "replaced",
         "kept",
         "misses",
         "once",
@@ -105,7 +112,7 @@ class Polldesc:
     def __init__(self) -> None:
         if not cython.compiled:
             self.fd = self.seq = self.was = self.misses = self.once = self.passes = 0
-            self.registered = self.kept = self.more = False
+            self.registered = self.replaced = self.kept = self.more = False
             self.ref = None
             self.rq: Iowait | None = None
             self.wq: Iowait | None = None
@@ -134,7 +141,7 @@ np = Netpoll()
 @cython.no_gc
 @cython.cclass
 class Iowait(Op):
-    """wait_readable (mode 1) or wait_writable (mode 2)."""
+    """wait_readable (mode 1) or wait_writable (mode 2); with GONE, its file was closed."""
 
     # ref: the socket's that it was given, as sockref gives it, or None.
     # stamp: its place among all waits to read.
@@ -158,6 +165,7 @@ class Iowait(Op):
         self.stamp = 0
 
     def start(self, pp: P) -> int:
+        sock = self.value if self.value is not None else refsock(self.ref)
         lock(np.lock)
         pd: Polldesc = np.pds.get(self.fd)
         if pd is None:
@@ -167,7 +175,10 @@ class Iowait(Op):
             pd = np.pds.get(self.fd)
             if pd is None:
                 pd = fresh
-                np.pds[self.fd] = pd
+        if self.ref is not None and (sock is None or sockfileno(sock) != self.fd):
+            unlock(np.lock)
+            return self.closed()
+        np.pds[self.fd] = pd
         gopark(self, 6)  # before epoll can report it
         if self.mode == READ:
             self.queueread(pd)
@@ -182,7 +193,10 @@ class Iowait(Op):
         err = arm(pd, self.ref)
         if err == 0:
             add(sched.netpollwaiters, 1)
+            late = strangers(pd, self) if pd.replaced else None
             unlock(np.lock)
+            if late is not None:
+                readylist(late, pp)
             return YIELD
         dequeue(pd, self)
         if waiting(pd) == 0:
@@ -220,13 +234,19 @@ class Iowait(Op):
         return True
 
     def finish(self) -> int:
-        if self.error is not None:
-            self.value = self.error
-            self.error = None
-            return RAISE
+        if self.mode & GONE:
+            return self.closed()
         return RETURN
 
+    @cython.final
+    def closed(self) -> int:
+        self.value = OSError(
+            errno.EBADF, "file descriptor was closed while a goroutine waited for it"
+        )
+        return RAISE
+
     def unqueue(self) -> None:
+        late = None
         lock(np.lock)
         pd: Polldesc = np.pds.get(self.fd)
         if pd is not None:
@@ -238,9 +258,11 @@ class Iowait(Op):
                     np.pds.pop(self.fd, None)
                     sched.poller.ctl(CTLDEL, self.fd, 0, 0)
                 else:
-                    arm(pd, pd.ref)
+                    late = rearm(pd, None)
         unlock(np.lock)
         add(sched.netpollwaiters, -1)
+        if late is not None:
+            readylist(late, None)
 
 
 def newpolldesc(fd: int) -> Polldesc:
@@ -268,20 +290,50 @@ def arm(pd: Polldesc, ref: Any) -> int:
         else:
             mask = READ | KEEP
     unkeep(pd)
+    err = _ENOENT
     if pd.registered and (ref is None or ref is pd.ref):
         err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
-        if err == _ENOENT:
-            err = register(pd, mask)
-    else:
+    pd.replaced = False
+    if err == _ENOENT:
         err = register(pd, mask)
-        if err == _EEXIST:
-            err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
+        pd.replaced = pd.registered and err == 0
+    if err == _EEXIST:
+        err = sched.poller.ctl(CTLMOD, pd.fd, mask, pd.seq)
     pd.registered = err == 0
     pd.kept = err == 0 and mask & KEEP != 0
     pd.ref = ref
     if err != 0:
         pd.seq = pd.was = 0  # what it still reports is a stray
     return err
+
+
+def rearm(pd: Polldesc, list_: Iowait | None) -> Iowait | None:
+    """Arm pd for those who are left; list_, and before it all of them if it is no longer
+    their file, won. np.lock is held."""
+    if arm(pd, pd.ref) == 0 and not pd.replaced:
+        return list_
+    return wakeall(pd, list_)
+
+
+def strangers(pd: Polldesc, op: Iowait) -> Iowait | None:
+    """Take out, won, who waits on pd but for op: for a file that was closed without a word,
+    and whose number op's has. np.lock is held."""
+    dequeue(pd, op)
+    list_ = wakeall(pd, None)
+    op.next = None
+    if op.mode == READ:
+        pd.rq = op
+    else:
+        pd.wq = op
+    return list_
+
+
+def wakeall(pd: Polldesc, list_: Iowait | None) -> Iowait | None:
+    """list_, and before it all ops of pd, whose file is gone; np.lock is held."""
+    list_ = wakequeue(pd.wq, wakequeue(pd.rq, list_, GONE), GONE)
+    pd.rq = None
+    pd.wq = None
+    return list_
 
 
 def unkeep(pd: Polldesc) -> None:
@@ -305,9 +357,9 @@ def register(pd: Polldesc, mask: int) -> int:
     return sched.poller.ctl(CTLADD, pd.fd, mask, pd.seq)
 
 
-def disarm(pd: Polldesc) -> None:
+def disarm(pd: Polldesc, list_: Iowait | None) -> Iowait | None:
     """pd.fd is ready, and nobody waits for it. One-shot for nothing: it may yet report
-    an error, once."""
+    an error, once. Gives what stray gives."""
     unkeep(pd)
     pd.passes = 0
     pd.once = (1 << pd.misses) - 1
@@ -316,23 +368,26 @@ def disarm(pd: Polldesc) -> None:
     if sched.poller.ctl(CTLMOD, pd.fd, 0, pd.seq) != 0:
         pd.registered = False
         pd.seq = pd.was = 0
-        stray()
+        return stray(list_)
+    return list_
 
 
-def stray() -> None:
+def stray(list_: Iowait | None) -> Iowait | None:
     """An event came of a file that is known under its number no more. Each poll reports
     it: when that has cost as much as to register all files anew, do so. An event that was
     overtaken by a close on another thread is taken for one; that costs no more than time.
+    Gives list_, and before it the ops whose file is gone, as that shows.
     """
     np.strays += 1
     if 4 * np.strays < len(np.pds) + 64 or not sched.poller.renew():
-        return
+        return list_
     np.strays = 0
     for fd in np.pds:
         pd: Polldesc = np.pds[fd]
         pd.registered = pd.kept = False
         if waiting(pd) != 0:
-            arm(pd, pd.ref)
+            list_ = rearm(pd, list_)
+    return list_
 
 
 def dequeue(pd: Polldesc, op: Iowait) -> None:
@@ -377,10 +432,10 @@ def netpoll(ns: int) -> Iowait | None:
             pd: Polldesc = np.pds.get(evfd(evs, n))
             if pd is None or pd.seq != evseq(evs, n):
                 if pd is None or pd.was != evseq(evs, n):
-                    stray()
+                    list_ = stray(list_)
             elif pd.kept and pd.rq is None:
                 if ns != 0 or pd.passes == MAXPASSES:
-                    disarm(pd)
+                    list_ = disarm(pd, list_)
                 else:
                     pd.passes += 1
             elif pd.kept and pd.rq.stamp > since:
@@ -398,24 +453,23 @@ def netpoll(ns: int) -> Iowait | None:
 def wake(pd: Polldesc, mask: int, list_: Iowait | None) -> Iowait | None:
     """list_, and before it the ops of pd that mask makes ready. np.lock is held."""
     if mask & READ and pd.rq is not None:
-        list_ = wakequeue(pd.rq, list_, None)
+        list_ = wakequeue(pd.rq, list_, 0)
         pd.rq = None
     if mask & WRITE and pd.wq is not None:
-        list_ = wakequeue(pd.wq, list_, None)
+        list_ = wakequeue(pd.wq, list_, 0)
         pd.wq = None
     if not pd.kept and waiting(pd) != 0:
-        arm(pd, pd.ref)
+        list_ = rearm(pd, list_)
     return list_
 
 
-def wakequeue(op: Iowait | None, list_: Iowait | None, error: Any) -> Iowait | None:
-    """Win every op of a queue that is taken apart, and put it before list_; np.lock is
-    held."""
+def wakequeue(op: Iowait | None, list_: Iowait | None, gone: int) -> Iowait | None:
+    """Win every op of a queue that is taken apart, and put it before list_; gone: GONE
+    if its file is. np.lock is held."""
     while op is not None:
         next = op.next
         if cas(op.won, WPENDING, WREADY):
-            if error is not None:
-                op.error = error
+            op.mode |= gone
             op.next = list_
             list_ = op
         else:
@@ -449,12 +503,11 @@ def unpark(op: Iowait) -> None:
 def fileno(fd: Any) -> int:
     """The file descriptor of an int or of an object with fileno()."""
     if isinstance(fd, bool) or not isinstance(fd, int):
-        try:
-            fd = fd.fileno()
-        except AttributeError:
+        if isinstance(fd, type) or not hasattr(fd, "fileno"):
             raise TypeError(
                 f"expected a file descriptor or an object with fileno(), not {type(fd).__name__}"
-            ) from None
+            )
+        fd = fd.fileno()
     if not isinstance(fd, int):
         raise TypeError(f"fileno() returned {type(fd).__name__}, not int")
     if not 0 <= fd < 1 << 31:
@@ -498,22 +551,37 @@ def wait_writable(fd: Any) -> Iowait:
     return newiowait(fd, 2)
 
 
-@cython.locals(pd=Polldesc, list_=Iowait)
 def notify_closing(fd: Any) -> None:
     """Wake every goroutine that waits for fd with OSError (EBADF); call it before
-    fd is closed. From any thread."""
-    n = fileno(fd)
-    error = OSError(errno.EBADF, "file descriptor was closed while a goroutine waited for it")
+    fd is closed. From any thread. A wait that begins between the two is not woken:
+    gort.net.close leaves no such gap."""
+    evict(fileno(fd), False)
+
+
+def evict(fd: int, close: bool) -> None:
+    """Wake who waits for fd with EBADF. With close also close it, before another wait can
+    begin; the file, which may take its time to close, only after that."""
     list_ = None
+    spare = dupfd(fd) if close else -1
     lock(np.lock)
-    pd: Polldesc = np.pds.pop(n, None)
+    pd: Polldesc = np.pds.pop(fd, None)
     if pd is not None:
-        list_ = wakequeue(pd.wq, wakequeue(pd.rq, None, error), error)
-        pd.rq = None
-        pd.wq = None
-        sched.poller.ctl(CTLDEL, n, 0, 0)
+        list_ = wakeall(pd, None)
+        sched.poller.ctl(CTLDEL, fd, 0, 0)
+    if close:
+        closefd(fd)
     unlock(np.lock)
     readylist(list_, None)
+    if spare >= 0:
+        closelast(spare)
+
+
+def closelast(fd: int) -> None:
+    """As socket.close: a connection that the other end has reset is closed, too."""
+    try:
+        os.close(fd)
+    except ConnectionResetError:
+        pass
 
 
 install_slots(Iowait)

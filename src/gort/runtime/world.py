@@ -225,7 +225,10 @@ def checkprocs(n: Any) -> int:
 
 def ncpu() -> int:
     """CPUs of the affinity mask, at most the cgroup's quota (osinit)."""
-    n = len(os.sched_getaffinity(0))
+    try:
+        n = len(os.sched_getaffinity(0))
+    except (OSError, OverflowError):  # a sandbox refuses it
+        n = os.cpu_count() or 1
     try:
         with open("/sys/fs/cgroup/cpu.max") as f:
             quota, period = f.read().split()[:2]

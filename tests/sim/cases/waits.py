@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from errno import EBADF
 from typing import Any
 
 import gort
@@ -544,3 +545,57 @@ async def directions_in_turn() -> None:
         names["mark"](3, 0)
         a.put()
         await gs[0]
+
+
+def socket(fd: int) -> Any:
+    return platform()["Socket"](fd)
+
+
+async def outcome(op: Any) -> str:
+    try:
+        await op
+    except OSError as exc:
+        return "closed" if exc.errno == EBADF else repr(exc)
+    return "done"
+
+
+@case(procs=(2, 3))
+async def closing_beside_a_send() -> None:
+    """Not a byte goes to the file that has a closed socket's number next."""
+    a = socket(3)
+    g = gort.go(outcome, gort.net.sendall(a, b"abcd"))
+    h = gort.go(_pure.simulated().runtime.netfd.closesock, a)
+    await h
+    b = socket(3)
+    assert await g in ("closed", "done")
+    assert platform()["files"][3].sent == b""
+    b.close()
+
+
+@case(procs=(1, 2, 3))
+async def closing_beside_a_wait() -> None:
+    """Who begins to wait while a socket is closed is not forgotten, and does not wait for
+    the next file of its number."""
+    a = socket(3)
+    ops = [gort.wait_readable(a), gort.wait_writable(a), gort.wait_readable(a)]
+    gs = [gort.go(outcome, op) for op in ops]
+    h = gort.go(_pure.simulated().runtime.netfd.closesock, a)
+    await h
+    b = socket(3)
+    assert await joinall(gs) == ["closed"] * 3
+    b.close()
+
+
+@case(procs=(1, 2, 3))
+async def numbers_closed_without_a_word() -> None:
+    """Who waits for a file that was closed, and whose number is waited for anew, is told."""
+    a = socket(3)
+    old = [gort.go(outcome, gort.wait_readable(a)), gort.go(outcome, gort.wait_writable(a))]
+    await wait()
+    a.close()
+    b = socket(3)
+    new = gort.go(outcome, gort.wait_readable(b))
+    assert await joinall(old) == ["closed"] * 2
+    platform()["setready"](3, 1)
+    assert await new == "done"
+    b.close()
