@@ -13,6 +13,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
 from . import context, net, signal, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
+from .runtime.boot import imported as _imported
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
 from .runtime.cleanup import Cleanup, add_cleanup
 from .runtime.dump import GoroutineInfo, goroutines, stack
@@ -81,3 +82,5 @@ __all__ = [
     "wait_readable",
     "wait_writable",
 ]
+
+_imported()

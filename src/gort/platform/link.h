@@ -12,14 +12,13 @@ typedef struct gort_link {
     struct gort_link *next, *prev;
 } gort_link;
 
-static ptrdiff_t gort_linkoffset; /* of the link in its owner; one owner type a module */
-#define gort_linkowner(l) ((PyObject *)((char *)(l)-gort_linkoffset))
+/* at: the offset of the link in its owner, a constant where it is inlined. */
+#define gort_linkowner(l, at) ((PyObject *)((char *)(l) - (at)))
 
 /* At the front. */
 static inline void
 gort_linkadd_(gort_link *head, gort_link *l, PyObject *owner)
 {
-    gort_linkoffset = (char *)l - (char *)owner;
     Py_INCREF(owner);
     l->prev = head;
     l->next = head->next;
@@ -31,7 +30,6 @@ gort_linkadd_(gort_link *head, gort_link *l, PyObject *owner)
 static inline void
 gort_linkput_(gort_link *head, gort_link *l, PyObject *owner)
 {
-    gort_linkoffset = (char *)l - (char *)owner;
     Py_INCREF(owner);
     l->next = NULL;
     l->prev = head->prev ? head->prev : head;
@@ -55,14 +53,14 @@ gort_linkdel_(gort_link *head, gort_link *l, PyObject *owner)
 }
 
 static inline PyObject *
-gort_linknext_(gort_link *l)
+gort_linknext_(gort_link *l, size_t at)
 {
-    return Py_NewRef(l->next ? gort_linkowner(l->next) : Py_None);
+    return Py_NewRef(l->next ? gort_linkowner(l->next, at) : Py_None);
 }
 
 /* The first one, with the list's reference; None from an empty list. */
 static inline PyObject *
-gort_linktake_(gort_link *head)
+gort_linktake_(gort_link *head, size_t at)
 {
     gort_link *l = head->next;
     if (!l)
@@ -70,13 +68,14 @@ gort_linktake_(gort_link *head)
     head->next = l->next;
     *(l->next ? &l->next->prev : &head->prev) = l->next ? head : NULL;
     l->next = l->prev = NULL;
-    return gort_linkowner(l);
+    return gort_linkowner(l, at);
 }
 #define gort_linkadd(head, l, owner) gort_linkadd_(&(head), &(l), (PyObject *)(owner))
 #define gort_linkput(head, l, owner) gort_linkput_(&(head), &(l), (PyObject *)(owner))
 #define gort_linkdel(head, l, owner) gort_linkdel_(&(head), &(l), (PyObject *)(owner))
-#define gort_linknext(l) gort_linknext_(&(l))
-#define gort_linktake(head) gort_linktake_(&(head))
+/* Of owners of that type, in whose field the links are. */
+#define gort_linknextof(l, type, field) gort_linknext_(&(l), offsetof(type, field))
+#define gort_linktakeof(head, type, field) gort_linktake_(&(head), offsetof(type, field))
 /* Of a head: whether anything is in the list. */
 #define gort_linkempty(head) ((head).next == NULL)
 
@@ -86,29 +85,28 @@ typedef struct {
     PyObject *first, *last;
 } gort_queue;
 
-static ptrdiff_t gort_queueoffset; /* of the slot in its owner; one owner type a module */
-#define gort_queuelink(o) (((gort_slot *)((char *)(o) + gort_queueoffset))->v)
+#define gort_queuelink(o, at) (((gort_slot *)((char *)(o) + (at)))->v)
 
 static inline void
-gort_queueput_(gort_queue *q, gort_slot *link, PyObject *owner)
+gort_queueput_(gort_queue *q, PyObject *owner, size_t at)
 {
-    gort_queueoffset = (char *)link - (char *)owner;
-    *(q->first ? &gort_queuelink(q->last) : &q->first) = Py_NewRef(owner);
+    *(q->first ? &gort_queuelink(q->last, at) : &q->first) = Py_NewRef(owner);
     q->last = owner;
 }
 
 /* The first one, with the queue's reference; None from an empty queue. */
 static inline PyObject *
-gort_queuetake_(gort_queue *q)
+gort_queuetake_(gort_queue *q, size_t at)
 {
     PyObject *o = q->first;
     if (!o)
         return Py_NewRef(Py_None);
-    q->first = gort_queuelink(o);
-    gort_queuelink(o) = NULL;
+    q->first = gort_queuelink(o, at);
+    gort_queuelink(o, at) = NULL;
     return o;
 }
-#define gort_queueput(q, link, owner) gort_queueput_(&(q), &(link), (PyObject *)(owner))
-#define gort_queuetake(q) gort_queuetake_(&(q))
+#define gort_queueput(q, link, owner) \
+    gort_queueput_(&(q), (PyObject *)(owner), (size_t)((char *)&(link) - (char *)(owner)))
+#define gort_queuetakeof(q, type, field) gort_queuetake_(&(q), offsetof(type, field))
 
 #endif

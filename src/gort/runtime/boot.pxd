@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
-                                slotclear, store, swap, unlock, usleep)
+                                slotclear, store, swap, uncounted, unlock, usleep)
 from .fork cimport Atfork, atfork
 from .gmp cimport (CTHROW, G, Gdead, Grunnable, Gwaiting, M, P, PSTATE, Pdead, Pidle, Prunning, Psyscall, Puser, Sched,
                    Shard, allgdel, allgs, allocm, checkmcount, freem, sched, setclock)

@@ -13,6 +13,7 @@ from typing import Any
 
 import cython
 
+from .._immortal import immortalize
 from .cleanup import startcleanups, stopcleanups
 from .debug import debug, debugint, parsedebugvars
 from .dump import leakreport, tracebackothers
@@ -50,6 +51,7 @@ if not cython.compiled:
         setm,
         slotclear,
         store,
+        uncounted,
         unlock,
         usleep,
     )
@@ -84,8 +86,20 @@ if not cython.compiled:
 _MOMENT = 10_000
 finalizing = sys.is_finalizing  # module sys may be empty when it is wanted
 
+_FREETHREADED = "t" in getattr(sys, "abiflags", "")
 _panics: list[BaseException] = []
 _others: list[str] = []
+
+
+def imported() -> None:
+    """The package is complete: what it has now lives as long as the process."""
+    if cython.compiled and _FREETHREADED:
+        immortalize(immortal)
+
+
+def immortal(o: Any) -> None:
+    """Have nobody count o."""
+    uncounted(o)
 
 
 def run(main: Callable[..., Any], *args: Any, procs: int | None = None) -> Any:

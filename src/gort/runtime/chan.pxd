@@ -16,9 +16,13 @@ cdef extern from "op.h":
     void chanopput "gort_chanopput"(Chanop op, Chan c, int kind, object value) noexcept
 
 cdef extern from "link.h":
+    """
+    #define gort_takesudog(head) \\
+        gort_linktakeof(head, struct __pyx_obj_4gort_7runtime_4chan_Chanop, qlink)
+    """
     void linkput "gort_linkput"(link head, link l, Chanop owner) noexcept
     void linkdel "gort_linkdel"(link head, link l, Chanop owner) noexcept
-    Chanop linktake "gort_linktake"(link head)
+    Chanop linktake "gort_takesudog"(link head)
     bint linkempty "gort_linkempty"(link head) noexcept
 
 cdef enum:

@@ -8,11 +8,15 @@ from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, atomic8, b
                                 uncounted, unlock)
 
 cdef extern from "link.h":
+    """
+    #define gort_nextg(l) gort_linknextof(l, struct __pyx_obj_4gort_7runtime_3gmp_G, alllink)
+    #define gort_takeg(q) gort_queuetakeof(q, struct __pyx_obj_4gort_7runtime_3gmp_G, schedlink)
+    """
     ctypedef struct link "gort_link":
         pass
     void linkadd "gort_linkadd"(link head, link l, G owner) noexcept
     void linkdel "gort_linkdel"(link head, link l, G owner) noexcept
-    G linknext "gort_linknext"(link l)
+    G linknext "gort_nextg"(link l)
     ctypedef struct queue "gort_queue":
         pass
 

@@ -592,6 +592,7 @@ def describe(gp: G) -> str:
 
 
 sched = Sched()
+uncounted(sched)
 
 
 def allocm(id: int, gen: int) -> M:

@@ -14,7 +14,7 @@ cdef extern from "native.h":
 
 cdef extern from "link.h":
     void queueput "gort_queueput"(queue q, slot link, G owner) noexcept
-    G queuetake "gort_queuetake"(queue q)
+    G queuetake "gort_takeg"(queue q)
 
 @cython.locals(old=G)
 cdef void runqput(P pp, G gp, bint next) noexcept
