@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextvars
 import sys
 import threading
@@ -26,3 +27,23 @@ def startthread(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thr
     thread = threading.Thread(target=fn, args=(arg,), name=name, daemon=True, **owncontext())
     thread.start()
     return thread
+
+
+class _Thread(threading.Thread):
+    """One that the interpreter did not start: threading knows it from when it runs."""
+
+    def come_up(self) -> None:
+        with threading._active_limbo_lock:  # type: ignore[attr-defined]
+            threading._limbo[self] = self  # type: ignore[attr-defined]
+        if not hasattr(_thread, "_make_thread_handle"):
+            self._bootstrap()  # type: ignore[attr-defined]
+            return
+        self._handle = _thread._make_thread_handle(_thread.get_ident())
+        self._bootstrap()  # type: ignore[attr-defined]
+        self._handle._set_done()
+
+
+def comeup(fn: Callable[[Any], None], arg: Any, name: str) -> None:
+    """The first call of a thread that was started without waiting for it: make it one of
+    threading's and run fn(arg). All that takes time or a lock is left to it."""
+    _Thread(target=fn, args=(arg,), name=name, daemon=True, **owncontext()).come_up()

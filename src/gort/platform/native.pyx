@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 
-from gort._bytecode import startthread
+from gort._bytecode import comeup, startthread
 from gort._stacks import walkstacks
 
 cimport cython
@@ -58,6 +58,9 @@ cdef extern from "netfd.h":
     int gort_sockfileno(object sock) noexcept
     int gort_socktake(object sock) noexcept
 
+cdef extern from "thread.h":
+    int gort_startosthread(object call, size_t stacksize) noexcept
+
 cdef extern from "bound.h":
     int gort_fastwith(object cls, withfn enter, withfn leave) except -1
 
@@ -98,6 +101,9 @@ cdef void onsetm(bindfn bind) noexcept:
     binds[nbinds] = bind
     nbinds += 1
 
+
+startmethod = threading.Thread.start
+stacksize = threading.stack_size
 
 gort_keepnone()
 install_slots(Awaitable)
@@ -345,8 +351,28 @@ cdef void closefd(int fd) noexcept:
 
 
 cdef object newosproc(object fn, object arg, str name):
-    """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
-    return startthread(fn, arg, name)
+    """Start a daemon thread that runs fn(arg), and do not wait for it; what it returns can be
+    joined. Raises RuntimeError when the OS refuses."""
+    if threading.Thread.start is not startmethod:
+        return startthread(fn, arg, name)  # a debugger's: it wants to see each thread
+    cdef Osthread t = Osthread()
+    if gort_startosthread((comeup, (fn, arg, name), t.end), stacksize()) != 0:
+        raise RuntimeError("can't start new thread")
+    return t
+
+
+cdef class Osthread:
+    """A thread that was started without waiting for it."""
+
+    cdef note ended
+
+    def end(self):
+        notewakeup(self.ended)
+
+    def join(self):
+        """Wait until it has ended; signal handlers run meanwhile."""
+        while not notesleep(self.ended, -1):
+            PyErr_CheckSignals()
 
 
 cdef bint ismainthread():

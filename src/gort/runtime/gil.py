@@ -17,6 +17,7 @@ import cython
 from .gmp import printerr
 
 _FREETHREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+_XGIL = sys._xoptions.get("gil")
 _told = [not _FREETHREADED]
 _looks = [0]
 
@@ -53,8 +54,9 @@ def gilcheck(depth: int) -> None:
 
 def asked() -> bool:
     """Whether PYTHON_GIL=1 or -X gil=1 asked for the GIL."""
-    env = "" if sys.flags.ignore_environment else os.environ.get("PYTHON_GIL", "")
-    return sys._xoptions.get("gil", env) == "1"
+    if _XGIL is not None:
+        return _XGIL == "1"
+    return not sys.flags.ignore_environment and os.environ.get("PYTHON_GIL") == "1"
 
 
 def culprits() -> list[str]:
