@@ -196,6 +196,17 @@ typedef struct {
 /* From a weak reference's callback, which may run anywhere: no lock on any platform. */
 #define gort_post(a) gort_store((a), 1)
 
+/* Between words that different cores write, or that one writes and another reads. */
+#define GORT_LINE 64
+#ifdef Py_GIL_DISABLED
+typedef struct {
+    char apart[GORT_LINE];
+} gort_line;
+#else
+typedef struct {
+} gort_line;
+#endif
+
 /* ---- the thread's attachment ---------------------------------------------- */
 #if PY_VERSION_HEX >= 0x030D0000
 #define gort_tstate() PyThreadState_GetUnchecked()
@@ -210,7 +221,14 @@ gort_futex(int32_t *addr, int op, int32_t val, const struct timespec *ts)
 }
 
 /* ---- mutex ----------------------------------------------------------------
- * 0 free, else the process's mark with 1 for held, 2 for held and waited for.
+ * 0 free, else the process's mark with what follows.
+ * With a GIL: 1 held, 2 held and waited for.
+ * Without: HELD, how many wait (counted in ONE, until they have it), and WOKEN: one of them is
+ * on its way, or spins, so that an unlock need wake nobody. One alone spins, and for no longer
+ * than a wake-up takes; who finds it spinning sleeps at once: the fewer cores pull at the
+ * lock, the faster it goes round among those that have it in their caches. Whoever comes may
+ * have it, before those that wait. Whoever sets WOKEN is awake or has woken one; it goes with
+ * the lock to who was woken, or as that sleeps again. After Go's lock2 and sync.Mutex.
  * The slow path lets the GIL (or the attachment) go before it waits, so that a
  * holder that lost it can go on. A word with another mark is as good as free: its
  * holder is a thread of the process that this one was forked from. */
@@ -221,20 +239,37 @@ typedef struct {
 #endif
 } gort_mutex;
 
-static int32_t gort_held; /* getpid() << 2 | 1; each extension module has one */
+/* The mark, held; each extension module has one. Process numbers have 22 bits at most. */
+static int32_t gort_held;
+#ifdef Py_GIL_DISABLED
+#define GORT_MARKSHIFT 10
+#define GORT_HELD 1
+#define GORT_WOKEN 2
+#define GORT_ONE 4
+#define GORT_WAITING (((1 << GORT_MARKSHIFT) - 1) & ~3)
+#else
+#define GORT_MARKSHIFT 2
 #define gort_waited (gort_held + 1)
-#define gort_foreign(v) (((v) ^ gort_held) & ~3)
+#endif
+#define gort_foreign(v) (((v) ^ gort_held) & ~((1 << GORT_MARKSHIFT) - 1))
 
 static void
 gort_mark(void)
 {
-    gort_held = (int32_t)((uint32_t)getpid() << 2 | 1);
+    gort_held = (int32_t)((uint32_t)getpid() << GORT_MARKSHIFT | 1);
 }
+
+#define GORT_SPINS 40 /* of 4 pauses each: a few microseconds */
+static int gort_spins; /* 0 where no other core can let a lock go meanwhile */
 
 static void __attribute__((constructor))
 gort_mark_init(void)
 {
+    cpu_set_t set;
     gort_mark();
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1)
+        gort_spins = GORT_SPINS;
     pthread_atfork(NULL, NULL, gort_mark);
 }
 
@@ -244,29 +279,96 @@ gort_mark_init(void)
 #define gort_pause() ((void)0)
 #endif
 
+#ifdef Py_GIL_DISABLED
+static inline int
+gort_lockcas(gort_mutex *m, int32_t old, int32_t new)
+{
+    return __atomic_compare_exchange_n(&m->v, &old, new, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void
+gort_lock_wait(gort_mutex *m, int32_t v)
+{
+    PyThreadState *ts = gort_tstate();
+    if (ts)
+        PyEval_SaveThread();
+    if ((v & GORT_WAITING) == GORT_WAITING) { /* no more can be counted: look again */
+        struct timespec t = {0, 50000};
+        nanosleep(&t, NULL);
+    }
+    else {
+        gort_futex(&m->v, FUTEX_WAIT, v, NULL);
+    }
+    if (ts)
+        PyEval_RestoreThread(ts);
+}
+
+static void __attribute__((noinline, unused))
+gort_lock_slow(gort_mutex *m)
+{
+    int32_t mine = 0, counted = 0; /* GORT_WOKEN and GORT_ONE where this thread set them */
+    int spins = gort_spins;
+    for (;;) {
+        int32_t v = __atomic_load_n(&m->v, __ATOMIC_RELAXED);
+        if (v && gort_foreign(v)) {
+            if (gort_lockcas(m, v, gort_held))
+                return;
+        }
+        else if (!(v & GORT_HELD)) {
+            if (gort_lockcas(m, v, ((v | gort_held) & ~mine) - counted))
+                return;
+        }
+        else if (spins > 0 && (mine || !(v & GORT_WOKEN))) {
+            if (!(v & GORT_WOKEN)) {
+                if (gort_lockcas(m, v, v | GORT_WOKEN))
+                    mine = GORT_WOKEN;
+                continue;
+            }
+            for (int i = 0; i < 4; i++)
+                gort_pause();
+            spins--;
+        }
+        else if (!counted && (v & GORT_WAITING) == GORT_WAITING) {
+            if (!mine || gort_lockcas(m, v, v & ~GORT_WOKEN)) {
+                mine = 0;
+                gort_lock_wait(m, v);
+            }
+        }
+        else {
+            int32_t new = (v & ~mine) + (counted ? 0 : GORT_ONE);
+            if (!gort_lockcas(m, v, new))
+                continue;
+            counted = GORT_ONE;
+            gort_lock_wait(m, new);
+            mine = GORT_WOKEN; /* or another's, whom the next unlock then wakes once more */
+            spins = gort_spins;
+        }
+    }
+}
+
+static void __attribute__((noinline, unused))
+gort_unlock_slow(gort_mutex *m)
+{
+    for (;;) {
+        int32_t v = __atomic_load_n(&m->v, __ATOMIC_RELAXED);
+        int32_t new = v & ~GORT_HELD;
+        int wake = (v & GORT_WAITING) && !(v & GORT_WOKEN);
+        if (!(v & (GORT_WAITING | GORT_WOKEN)))
+            new = 0;
+        if (wake)
+            new |= GORT_WOKEN;
+        if (!gort_lockcas(m, v, new))
+            continue;
+        if (wake)
+            gort_futex(&m->v, FUTEX_WAKE, 1, NULL);
+        return;
+    }
+}
+#else
 static void __attribute__((noinline, unused))
 gort_lock_slow(gort_mutex *m)
 {
     PyThreadState *ts = gort_tstate();
-#ifdef Py_GIL_DISABLED
-    for (int i = 0; i < 64; i++) {
-        int32_t zero = 0;
-        if (__atomic_compare_exchange_n(&m->v, &zero, gort_held, 0, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
-            return;
-        gort_pause();
-    }
-    if (ts)
-        PyEval_SaveThread();
-    for (;;) {
-        int32_t old = __atomic_exchange_n(&m->v, gort_waited, __ATOMIC_ACQUIRE);
-        if (old == 0 || gort_foreign(old))
-            break;
-        gort_futex(&m->v, FUTEX_WAIT, gort_waited, NULL);
-    }
-    if (ts)
-        PyEval_RestoreThread(ts);
-#else
     /* The word changes only under the GIL; only the wait itself is without. */
     while (m->v != 0 && !gort_foreign(m->v)) {
         m->v = gort_waited;
@@ -275,8 +377,8 @@ gort_lock_slow(gort_mutex *m)
         PyEval_RestoreThread(ts);
     }
     m->v = gort_waited;
-#endif
 }
+#endif
 
 #ifdef GORT_LOCKSTATS
 static int64_t gort_nanotime(void);
@@ -286,7 +388,7 @@ static void __attribute__((unused))
 gort_lock_counted(gort_mutex *m)
 {
     int32_t zero = 0;
-    if (!__atomic_compare_exchange_n(&m->v, &zero, 1, 0, __ATOMIC_ACQUIRE,
+    if (!__atomic_compare_exchange_n(&m->v, &zero, gort_held, 0, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED)) {
         int64_t t = gort_nanotime();
         gort_lock_slow(m);
@@ -325,16 +427,18 @@ static inline void
 gort_unlock_(gort_mutex *m)
 {
 #ifdef Py_GIL_DISABLED
-    if (gort_likely(__atomic_exchange_n(&m->v, 0, __ATOMIC_RELEASE) == gort_held))
-        return;
+    int32_t held = gort_held;
+    if (gort_unlikely(!__atomic_compare_exchange_n(&m->v, &held, 0, 0, __ATOMIC_RELEASE,
+                                                   __ATOMIC_RELAXED)))
+        gort_unlock_slow(m);
 #else
     if (gort_likely(m->v == gort_held)) {
         m->v = 0;
         return;
     }
     m->v = 0;
-#endif
     gort_futex(&m->v, FUTEX_WAKE, 1, NULL);
+#endif
 }
 #define gort_lock(m) gort_lock_(&(m))
 #define gort_unlock(m) gort_unlock_(&(m))

@@ -15,6 +15,7 @@ struct gort_g {
 struct gort_p {
     PyObject_HEAD
     void *vtab;
+    gort_line line;
     int64_t id;
     gort_atomic status, preempt;
 };
@@ -22,6 +23,7 @@ struct gort_p {
 struct gort_m {
     PyObject_HEAD
     void *vtab;
+    gort_line line;
     int64_t id;
     struct gort_p *p;
     struct gort_g *curg;
@@ -74,6 +76,35 @@ enum { GORT_GPARKING = 7 };
                            gort_at(g_, g, cancelreq) && gort_at(g_, g, waitreason), \
                        "G"); \
         _Static_assert(gort_at(p_, p, status) && gort_at(p_, p, preempt), "P"); \
+    } while (0)
+/* Lines of their own, where more than one core runs: what is read at each switch, what each
+ * idle or wake writes, each counter that all write; and each M and P. A G's words that its
+ * switches write lie in its first three half lines and the third of them; its last two, which
+ * its neighbour's head may share a line with, are written where it begins and ends. */
+#ifdef Py_GIL_DISABLED
+#define gort_apart(o, a, b) \
+    (offsetof(__typeof__(*(o)), b) >= offsetof(__typeof__(*(o)), a) + GORT_LINE)
+#define gort_ends(o, a) (sizeof(*(o)) >= offsetof(__typeof__(*(o)), a) + GORT_LINE)
+#else
+#define gort_apart(o, a, b) 1
+#define gort_ends(o, a) 1
+#endif
+#define gort_checklines(s_, m_, g_, p_) \
+    do { \
+        _Static_assert(gort_apart(s_, nprocs, nmspinning) && gort_apart(s_, fatal, nmspinning) && \
+                           gort_apart(s_, npidle, runqsize) && gort_apart(s_, runqlate, lock) && \
+                           gort_apart(s_, worldsema, netpollwaiters) && \
+                           gort_apart(s_, netpollwake, sysmonwait) && \
+                           gort_apart(s_, exitnote, goidgen) && \
+                           gort_apart(s_, goidgen, nfailed) && gort_ends(s_, safegoal), \
+                       "Sched's lines"); \
+        _Static_assert(gort_apart(m_, __pyx_vtab, id) && gort_ends(m_, ident), "M's lines"); \
+        _Static_assert(gort_apart(p_, __pyx_vtab, id) && gort_apart(p_, link, seentick) && \
+                           gort_ends(p_, seensys), \
+                       "P's lines"); \
+        _Static_assert(offsetof(__typeof__(*(g_)), result) >= 2 * GORT_LINE - 8 || \
+                           sizeof(PyObject) == 16, \
+                       "G's lines"); \
     } while (0)
 /* vtab: a pointer to Op's table of methods. */
 #define gort_checkoptab(vtab) \

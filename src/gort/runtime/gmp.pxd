@@ -19,6 +19,8 @@ cdef extern from "link.h":
     G linknext "gort_nextg"(link l)
     ctypedef struct queue "gort_queue":
         pass
+    ctypedef struct line "gort_line":
+        pass
 
 cdef extern from "native.h":
     Shard tupleat "gort_tupleat"(tuple t, Py_ssize_t i)
@@ -70,7 +72,7 @@ cdef enum:
     CREQ = 1
     CTHROW = 2
 
-    NSHARD = 8
+    NSHARD = 64
     CLOCKSHIFT = 24
     GOIDBATCH = 16
 
@@ -83,6 +85,7 @@ cdef class G:
     cdef int8_t locked
     cdef int8_t outcome
     cdef int8_t member
+    cdef int8_t shard
     cdef mutex lock
     cdef int32_t calllasti
     cdef uint32_t waitsince
@@ -104,6 +107,7 @@ cdef class G:
 
 @cython.final
 cdef class M:
+    cdef line line0
     cdef readonly int64_t id
     cdef P p
     cdef G curg
@@ -123,10 +127,12 @@ cdef class M:
     cdef int32_t lockcount
     cdef atomic using
     cdef readonly object ident
+    cdef line line1
     cdef void renew(self, int64_t id, int64_t gen)
 
 @cython.final
 cdef class P:
+    cdef line line0
     cdef readonly int64_t id
     cdef atomic status
     cdef atomic preempt
@@ -137,9 +143,6 @@ cdef class P:
     cdef atomic schedtick
     cdef atomic syscalltick
     cdef atomic free
-    cdef int64_t seentick
-    cdef int64_t seenwhen
-    cdef int64_t seensys
     cdef int64_t goidcache
     cdef int64_t goidcacheend
     cdef int64_t gctick
@@ -150,72 +153,51 @@ cdef class P:
     cdef atomic minwhen
     cdef int64_t zombies
     cdef P link
+    cdef line line1
+    cdef int64_t seentick
+    cdef int64_t seenwhen
+    cdef int64_t seensys
+    cdef line line2
     cdef void renew(self)
 
 @cython.final
 cdef class Shard:
+    cdef line line0
     cdef mutex lock
     cdef link head
     cdef int64_t n
+    cdef line line1
     cdef int64_t count(self)
     @cython.locals(gp=G)
     cdef void clear(self)
 
 @cython.final
 cdef class Sched:
-    cdef mutex lock
+    cdef line line0
     cdef atomic gen
     cdef bint gm
     cdef atomic booted
     cdef atomic up
-    cdef atomic goidgen
-    cdef list allp
     cdef atomic nprocs
-    cdef P pidle
-    cdef atomic npidle
-    cdef atomic nwakes
-    cdef atomic nmspinning
-    cdef atomic needspinning
-    cdef M midle
-    cdef list mfree
-    cdef list pfree
-    cdef int64_t nmidle
-    cdef int64_t nmidlelocked
-    cdef int64_t mcount
-    cdef int64_t mnext
-    cdef int64_t maxmcount
-    cdef int64_t nmsys
-    cdef set allm
-    cdef dict lockedms
-    cdef queue runq
-    cdef atomic runqsize
-    cdef atomic nrunqget
-    cdef atomic runqlate
+    cdef list allp
     cdef atomic gcwaiting
-    cdef atomic gcforce
-    cdef atomic cleanupwake
-    cdef int64_t stopwait
-    cdef note stopnote
-    cdef mutex worldsema
-    cdef atomic lastpoll
-    cdef atomic polluntil
-    cdef atomic netpollwaiters
-    cdef atomic netpollwake
-    cdef Poller poller
-    cdef atomic sysmonwait
-    cdef note sysmonnote
-    cdef note exitnote
     cdef atomic exiting
     cdef atomic draining
-    cdef atomic pierced
-    cdef atomic threadwaiters
+    cdef atomic gcforce
+    cdef atomic cleanupwake
     cdef atomic deadcheck
-    cdef atomic safepoints
-    cdef int64_t safegoal
+    cdef Poller poller
     cdef tuple shards
-    cdef M m0
+    cdef atomic nshards
     cdef G maing
-    cdef slot throwing
+    cdef M m0
+    cdef int64_t starttime
+    cdef int64_t drainstart
+    cdef int64_t maxmcount
+    cdef atomic clock
+    cdef atomic siglisten
+    cdef atomic asyncexc
+    cdef atomic pierced
     cdef object mstart
     cdef object join
     cdef object cancel
@@ -227,8 +209,7 @@ cdef class Sched:
     cdef object interrupted
     cdef list signals
     cdef object mainstage
-    cdef atomic siglisten
-    cdef atomic asyncexc
+    cdef slot throwing
     cdef object dying
     cdef object mainexit
     cdef object drained
@@ -236,12 +217,51 @@ cdef class Sched:
     cdef object deadlocked
     cdef object childexit
     cdef object fatal
-    cdef int64_t starttime
-    cdef atomic clock
-    cdef int64_t drainstart
+    cdef line line1
+    cdef atomic nmspinning
+    cdef atomic needspinning
+    cdef atomic npidle
+    cdef line line2
+    cdef atomic runqsize
+    cdef atomic runqlate
+    cdef line line3
+    cdef mutex lock
+    cdef P pidle
+    cdef atomic nwakes
+    cdef M midle
+    cdef list mfree
+    cdef list pfree
+    cdef int64_t nmidle
+    cdef int64_t nmidlelocked
+    cdef int64_t mcount
+    cdef int64_t mnext
+    cdef int64_t nmsys
+    cdef set allm
+    cdef dict lockedms
+    cdef queue runq
+    cdef atomic nrunqget
+    cdef int64_t stopwait
+    cdef note stopnote
+    cdef mutex worldsema
+    cdef line line4
+    cdef atomic netpollwaiters
+    cdef atomic lastpoll
+    cdef atomic polluntil
+    cdef atomic netpollwake
+    cdef line line5
+    cdef atomic sysmonwait
+    cdef note sysmonnote
+    cdef note exitnote
+    cdef line line6
+    cdef atomic goidgen
+    cdef line line7
     cdef atomic nfailed
     cdef atomic nsteals
     cdef atomic nthreads
+    cdef atomic threadwaiters
+    cdef atomic safepoints
+    cdef int64_t safegoal
+    cdef line line8
 
 cdef Sched sched
 
@@ -274,10 +294,13 @@ cdef void throw(str msg) noexcept
 cdef void fatal(str msg) noexcept
 cdef void checkmcount() noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
-@cython.locals(shard=Shard)
 cdef Shard shardof(G gp) noexcept
+
+cdef inline int shardfor(P pp) noexcept:
+    return 1 + pp.id % (NSHARD - 1) if pp is not None else 0
+
 @cython.locals(shard=Shard)
-cdef void allgadd(G gp) noexcept
+cdef void allgadd(G gp, P pp) noexcept
 @cython.locals(shard=Shard)
 cdef void allgdel(G gp) noexcept
 @cython.locals(shard=Shard)

@@ -108,9 +108,15 @@ if not cython.compiled:
     CREQ = 1
     CTHROW = 2
 
-    NSHARD = 8
+    NSHARD = 64
     CLOCKSHIFT = 24
     GOIDBATCH = 16
+
+    def shardfor(pp: P) -> int:
+        """The part for what pp starts: its own, up to NSHARD - 1 Ps; the first one is for whoever
+        has no P."""
+        return 1 + pp.id % (NSHARD - 1) if pp is not None else 0
+
 
 _STATUS = {
     Gidle: "idle",
@@ -175,6 +181,7 @@ class G:
         "retrieved",
         "plain",
         "issystem",
+        "shard",
         "goid",
         "parentgoid",
         "coro",
@@ -202,7 +209,7 @@ class G:
             self.alllink = link()
             self.result = self.scope = self.group = None
             self.waitreason = self.goid = self.parentgoid = self.waitsince = 0
-            self.calllasti = self.outcome = 0
+            self.calllasti = self.outcome = self.shard = 0
             self.retrieved = self.plain = self.issystem = self.cancelled = self.locked = False
             self.member = False
 
@@ -409,7 +416,8 @@ class P:
 
 class Shard:
     """A part of the list of all live goroutines, under its own lock; n is how many of
-    them are users'."""
+    them are users'. Each P has one for what it starts, so that the lock is its own as long
+    as that ends there too."""
 
     __slots__ = ("lock", "head", "n")
 
@@ -513,6 +521,7 @@ class Sched:
         "safepoints",
         "safegoal",
         "shards",
+        "nshards",
         "m0",
         "maing",
         "throwing",
@@ -556,7 +565,7 @@ class Sched:
                 "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize "
                 "nrunqget runqlate gcwaiting gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
+                "nshards pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
             self.runq = queue()
@@ -698,12 +707,13 @@ def casgstatus(gp: G, old: int, new: int) -> bool:
 
 
 def shardof(gp: G) -> Shard:
-    """The part of the list that gp is in: another one for each batch of numbers, so
-    that Ps that start goroutines at the same time seldom meet."""
-    return tupleat(sched.shards, (gp.goid - 1) // GOIDBATCH & (NSHARD - 1))
+    """The part of the list that gp is in."""
+    return tupleat(sched.shards, gp.shard)
 
 
-def allgadd(gp: G) -> None:
+def allgadd(gp: G, pp: P) -> None:
+    """List gp, which the M of pp, or a thread without a P, has made."""
+    gp.shard = shardfor(pp)
     shard: Shard = shardof(gp)
     lock(shard.lock)
     linkadd(shard.head, gp.alllink, gp)

@@ -22,6 +22,7 @@ cdef extern from "call.h":
 cdef extern from "op.h":
     void* opvtab "__pyx_vtabptr_4gort_7runtime_4park_Op"
     void gort_checkop(Op op, M mp, G gp, P pp) noexcept
+    void gort_checklines(Sched s, M mp, G gp, P pp) noexcept
     void gort_checkoptab(void* vtab) noexcept
     void gort_checkstates(int new, int parked, int done, int yielded, int ready, int apark,
                           int agosched, int ayield, int parking) noexcept
@@ -30,6 +31,7 @@ cdef extern from "op.h":
 cdef inline void checkop() noexcept:
     """What C knows of an op: else it does not compile."""
     gort_checkop(<Op>None, <M>None, <G>None, <P>None)
+    gort_checklines(<Sched>None, <M>None, <G>None, <P>None)
     gort_checkoptab(opvtab)
     gort_checkstates(OPNEW, OPPARKED, OPDONE, OPYIELDED, WREADY, APARK, AGOSCHED, AYIELD, Gparking)
 

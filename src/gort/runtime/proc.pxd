@@ -10,7 +10,7 @@ from .gm cimport matchmgandunlock
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
-                   freem, gctrack, newg, sched, throw)
+                   freem, gctrack, newg, sched, throw, tupleat)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
                        pidlegetspinning, pidleput, releasep, release, stale, startlockedm,
                        stoplockedm, stopm, wakep)
@@ -124,7 +124,7 @@ cdef void startidle(G gp)
 cdef void endidle(G gp, object exc)
 @cython.locals(joinq=Join)
 cdef void publish(M mp, G gp, object value, int code) noexcept
-@cython.locals(shard=Shard, n=int64_t)
+@cython.locals(shard=Shard, n=int64_t, i=int64_t)
 cdef int64_t gcount()
 cdef bint goschedimpl(M mp, G gp, int action)
 cdef void globput(G gp)

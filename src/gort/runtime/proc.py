@@ -83,6 +83,7 @@ if not cython.compiled:
         newg,
         sched,
         throw,
+        tupleat,
     )
     from .machine import (
         acquirep,
@@ -230,8 +231,8 @@ def findrunnable(mp: M) -> bool:
 
 
 def findlocal(mp: M, pp: P) -> bool:
-    """Timers, a forced collection, every 61st tick the global queue, the cleanup
-    goroutine, the local queue, the global queue, the network."""
+    """Timers, a forced collection, every 61st tick and after a yield the global queue, the
+    cleanup goroutine, the local queue, the global queue, the network."""
     if load(pp.minwhen) != 0:
         checktimers(pp, nanotime(), pp)
     pp.gctick += 1
@@ -242,8 +243,12 @@ def findlocal(mp: M, pp: P) -> bool:
         if mp.nextg is not None:
             return True
     if unlikely(
-        load(sched.runqsize) > 0 and (load(pp.schedtick) % 61 == 0 or load(sched.runqlate) != 0)
+        load(sched.runqsize) > 0
+        and (
+            load(pp.schedtick) % 61 == 0 or mp.action == AYIELD or load(sched.runqlate) != 0
+        )
     ):
+        mp.action = ANONE  # the next round is no yield's
         mp.nextg = globalrunq(pp, 1)
         if mp.nextg is not None:
             return True
@@ -511,8 +516,10 @@ def execute(mp: M) -> bool:
                         return goschedimpl(mp, takecurg(mp), ALOSTP)
                     continue
             return goexit0(mp, code)
-        if mp.action == AYIELD and load(sched.runqsize) == 0 and not sched.gm:
+        if mp.action == AYIELD and not sched.gm:
             # Behind just as many as on the global queue, without the lock that all Ps share.
+            # What waits there goes first (findlocal): so the yields of all Ps empty it, and
+            # do not keep it full.
             store_rel(mp.curg.status_, Grunnable)
             runqputcurg(mp)
             return True
@@ -817,7 +824,7 @@ def newmain(fn: Callable[..., Any], args: tuple[Any, ...], m0: M) -> G:
     gp = makeg(fn, args, {})
     gp.goid = nextgoid(m0.p)
     store_rel(gp.status_, Grunnable)
-    allgadd(gp)
+    allgadd(gp, m0.p)
     m0.curg = gp
     sched.maing = gp
     return gp
@@ -883,7 +890,7 @@ def startglobal(gp: G) -> bool:
 def enlist(gp: G) -> None:
     """Make an idle goroutine a runnable one that everybody can see."""
     store_rel(gp.status_, Grunnable)
-    allgadd(gp)
+    allgadd(gp, pp)
     # After allgadd: mainexit sets draining, then cancels all that it finds there.
     # A group's children are cancelled by their group.
     if load(sched.draining) != 0 and (gp.group is None or gp.member):
@@ -931,7 +938,8 @@ def nextgoid(pp: P) -> int:
 def gcount() -> int:
     """How many user goroutines live."""
     n = 0
-    for shard in sched.shards:
+    for i in range(load(sched.nshards)):
+        shard: Shard = tupleat(sched.shards, i)
         n += shard.count()
     return n
 

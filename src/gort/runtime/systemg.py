@@ -85,7 +85,7 @@ def wakesysg(w: Sysg) -> G | None:
         gp.issystem = True
         store(gp.status_, Grunnable)
         w.g = gp
-        allgadd(gp)
+        allgadd(gp, None)
         return gp
     op = w.op
     w.op = None

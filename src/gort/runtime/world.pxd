@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from ..platform.native cimport (cas, getm, load, lock, nanotime, noteclear, notesleep, notewakeup, ringtake,
                                 slotswap, store, swap, unlock, usleep)
 from .gm cimport matchall
-from .gmp cimport (G, M, P, PSTATE, Pdead, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched, allocp, sched,
+from .gmp cimport (NSHARD, G, M, P, PSTATE, Pdead, Pgcstop, Pidle, Prunning, Psyscall, Puser, Sched, allocp, sched,
                    setclock, throw)
 from .machine cimport acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
 from .runq cimport globrunqput, runqempty, runqget

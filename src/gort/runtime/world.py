@@ -32,7 +32,7 @@ if not cython.compiled:
         usleep,
     )
     from .gm import matchall
-    from .gmp import PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, allocp, sched, setclock
+    from .gmp import NSHARD, PSTATE, Pdead, Pgcstop, Pidle, Psyscall, Puser, allocp, sched, setclock
     from .machine import acquirep, claim, netpollbreak, pidleget, pidleput, release, startm, wakep
     from .runq import globrunqput, runqempty, runqget
     from .timers import movetimers
@@ -154,6 +154,9 @@ def procresize(n: int) -> None:
         store(pp.status, Pgcstop)
     for i in range(n, old):
         destroy(sched.allp[i])
+    used = 1 + min(n, NSHARD - 1)
+    if used > load(sched.nshards):
+        store(sched.nshards, used)
     store(sched.nprocs, n)
 
 
