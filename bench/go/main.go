@@ -50,6 +50,15 @@ var workloads = map[string]workload{
 	"speedup":        {1, speedup},
 	"sleeps":         {1, sleeps},
 	"idle":           {1, idle},
+
+	"cores-pairs":      {1, cores(coresPairs)},
+	"cores-nowait":     {1, cores(coresNowait)},
+	"cores-yield":      {1, cores(coresYield)},
+	"cores-spawn":      {1, cores(coresSpawn)},
+	"cores-mpmc":       {1, cores(coresMpmc)},
+	"cores-service":    {1, cores(coresService)},
+	"cores-late":       {1, coresBeside(2, computeUntil)},
+	"cores-late-sleep": {1, coresBeside(4, blockUntil)},
 }
 
 // perOperation is harness.per_operation: nanoseconds of one of n operations.

@@ -6,6 +6,7 @@ from harness import Workload
 from . import (
     blocking,
     channels,
+    cores,
     echo,
     idle,
     lateness,
@@ -46,5 +47,13 @@ WORKLOADS: dict[str, Workload] = {
         speedup.SPEEDUP,
         sleeps.SLEEPS,
         idle.IDLE,
+        cores.PAIRS,
+        cores.NOWAIT,
+        cores.YIELD,
+        cores.SPAWN,
+        cores.MPMC,
+        cores.SERVICE,
+        cores.LATE,
+        cores.LATE_SLEEP,
     )
 }

@@ -565,7 +565,8 @@ class Sched:
                 "gen booted up goidgen nprocs npidle nwakes nmspinning needspinning runqsize "
                 "nrunqget runqlate gcwaiting gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
-                "nshards pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten asyncexc clock"
+                "nshards pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten "
+                "asyncexc clock"
             ).split():
                 setattr(self, name, atomic())
             self.runq = queue()
