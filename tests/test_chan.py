@@ -555,3 +555,24 @@ def test_values_are_released() -> None:
             assert r() is None
 
     gort.run(main)
+
+
+def test_many_on_one_channel() -> None:
+    """More procs than CPUs: its lock is waited for asleep, and its holder may not run."""
+
+    async def produce(ch: Any, n: int) -> None:
+        for i in range(n):
+            await ch.send(i)
+
+    async def consume(ch: Any) -> int:
+        return sum([i async for i in ch])
+
+    async def main() -> int:
+        ch = gort.chan(16)
+        consumers = [gort.go(consume, ch) for _ in range(12)]
+        for g in [gort.go(produce, ch, 3000) for _ in range(12)]:
+            await g
+        ch.close()
+        return sum([await g for g in consumers])
+
+    assert gort.run(main, procs=12) == 12 * sum(range(3000))

@@ -22,7 +22,6 @@ from gort import _immortal
 
 PURE = os.environ.get("GORT_PURE", "") not in ("", "0")
 FREETHREADED = sysconfig.get_config_var("Py_GIL_DISABLED") == 1
-native = pytest.mark.skipif(PURE, reason="about the compiled modules")
 freethreaded = pytest.mark.skipif(
     PURE or not FREETHREADED, reason="where there is a GIL no two cores count at a time"
 )
@@ -71,7 +70,7 @@ def stores(instruction: str, operands: str) -> bool:
     return operands.endswith("(%rip)") and not instruction.startswith(reads)
 
 
-@native
+@freethreaded
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="reads the machine code of x86-64")
 @pytest.mark.skipif(not (shutil.which("objdump") and shutil.which("nm")), reason="no binutils")
 def test_hot_functions_write_no_global() -> None:

@@ -140,6 +140,22 @@ def test_no_new_thread_to_be_had(tmp_path: Path, locked: str) -> None:
     )
 
 
+def test_nobody_waits_for_a_new_thread() -> None:
+    """Threads of the runtime cannot come up while threading's own lock is held; who starts
+    them goes on."""
+    lock = threading._active_limbo_lock  # type: ignore[attr-defined]
+
+    async def child(i: int) -> int:
+        return i
+
+    async def main() -> list[int]:
+        with lock:
+            gs = [gort.go(child, i) for i in range(8)]
+        return [await g for g in gs]
+
+    assert gort.run(main, procs=4) == list(range(8))
+
+
 needs_two_cpus = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="the affinity of one CPU cannot be narrowed"
 )

@@ -420,6 +420,28 @@ MUTATIONS = {
 """,
         ("fan_out", "joins", "tree"),
     ),
+    "yieldjoins": Mutation(
+        "a yield joins the global queue while anything is there",
+        "proc.execute",
+        "if mp.action == AYIELD and not sched.gm:",
+        "if mp.action == AYIELD and not sched.gm and load(sched.runqsize) == 0:",
+        ("a_yield_lets_the_global_queue_go_first",),
+        (("proc.findlocal", " or mp.action == AYIELD", ""),),
+    ),
+    "yieldfirst": Mutation(
+        "what yields goes before what waits on the global queue",
+        "proc.findlocal",
+        " or mp.action == AYIELD",
+        "",
+        ("a_yield_lets_the_global_queue_go_first",),
+    ),
+    "partlost": Mutation(
+        "the goroutines of new Ps are not counted",
+        "world.procresize",
+        "store(sched.nshards, used)",
+        "store(sched.nshards, 1)",
+        ("each_p_counts_what_it_starts", "fan_out"),
+    ),
     "overflownocas": Mutation(
         "a full ring is halved without a look at the thieves",
         "runq.runqputslow",

@@ -107,7 +107,7 @@ cdef object newcoro(object coro)
 @cython.locals(mp=M, pp=P, up=bint)
 cdef int newproc2(G gp) except -1
 cdef bint startglobal(G gp) noexcept
-cdef void enlist(G gp) noexcept
+cdef void enlist(G gp, P pp) noexcept
 @cython.locals(mp=M)
 cdef void setorigin(G gp) noexcept
 cdef int needup() except -1

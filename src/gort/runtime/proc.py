@@ -864,7 +864,7 @@ def start(gp: G, pp: P) -> bool:
     """Queue an idle goroutine for the first time; False where the runtime is down."""
     if pp is None:
         return startglobal(gp)
-    enlist(gp)
+    enlist(gp, pp)
     ready(gp, pp, True)
     return True
 
@@ -877,7 +877,7 @@ def startglobal(gp: G) -> bool:
     if load(sched.up) == 0 or (load(sched.draining) != 0 and curm() is None):
         unlock(sched.lock)
         return False
-    enlist(gp)
+    enlist(gp, None)
     globrunqput(gp)
     if sched.gm:
         matchmgandunlock()
@@ -887,7 +887,7 @@ def startglobal(gp: G) -> bool:
     return True
 
 
-def enlist(gp: G) -> None:
+def enlist(gp: G, pp: P) -> None:
     """Make an idle goroutine a runnable one that everybody can see."""
     store_rel(gp.status_, Grunnable)
     allgadd(gp, pp)

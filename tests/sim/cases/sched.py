@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import gort
+from gort._pure import simulated
 from gort.testing import Pipe, thread, wait, work
 
 from .base import case, joinall, loose, soon
@@ -50,6 +51,53 @@ async def yielding() -> None:
             await gort.gosched()
 
     await joinall([gort.go(turn) for _ in range(5)])
+
+
+@case(procs=(1, 2, 3))
+async def a_yield_lets_the_global_queue_go_first() -> None:
+    """Whoever yields does not join that queue, and what waits there does not wait for all
+    that yield."""
+    queued = []
+    ran = []
+    over = []
+    turns = 0
+
+    async def other() -> None:
+        ran.append(turns)
+
+    async def turn() -> None:
+        while not over:
+            await gort.gosched()
+
+    def outside() -> None:
+        gort.go(other)
+        queued.append(turns)
+
+    others = [gort.go(turn) for _ in range(6)]
+    t = thread(outside)
+    while not ran:
+        turns += 1
+        await gort.gosched()
+    assert not queued or ran[0] - queued[0] <= 2
+    for _ in range(3):
+        await gort.gosched()
+    assert simulated().runtime.boot.schedstats()["runqueue"] == 0
+    over.append(True)
+    t.join()
+    await joinall(others)
+
+
+@case(procs=(1, 2, 3))
+async def each_p_counts_what_it_starts() -> None:
+    """Also what another one ends."""
+
+    async def leaf(k: int) -> None:
+        if k:
+            await joinall([gort.go(leaf, 0) for _ in range(k)])
+        await gort.gosched()
+
+    await joinall([gort.go(leaf, k) for k in range(4)])
+    assert gort.num_goroutine() == 1
 
 
 @case(procs=(2, 3, 4))
