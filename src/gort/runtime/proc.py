@@ -142,13 +142,14 @@ def mstart(mp: M) -> None:
     mp.ident = getident()
     hooks = sys.get_asyncgen_hooks()
     asyncgen_hooks(None, sched_asyncgen_finalizer)
-    if mp.nextp is not None:
-        pp = mp.nextp
-        mp.nextp = None
-        acquirep(mp, pp)
-    # m0 comes with main, so that nobody else can take it first.
-    if mp.curg is None or execute(mp):
-        schedule(mp)
+    if mp.gen == load(sched.gen):  # else it came up when its run was over, and was left
+        if mp.nextp is not None:
+            pp = mp.nextp
+            mp.nextp = None
+            acquirep(mp, pp)
+        # m0 comes with main, so that nobody else can take it first.
+        if mp.curg is None or execute(mp):
+            schedule(mp)
     asyncgen_hooks(hooks.firstiter, hooks.finalizer)
     mexit(mp)
 
@@ -244,9 +245,7 @@ def findlocal(mp: M, pp: P) -> bool:
             return True
     if unlikely(
         load(sched.runqsize) > 0
-        and (
-            load(pp.schedtick) % 61 == 0 or mp.action == AYIELD or load(sched.runqlate) != 0
-        )
+        and (load(pp.schedtick) % 61 == 0 or mp.action == AYIELD or load(sched.runqlate) != 0)
     ):
         mp.action = ANONE  # the next round is no yield's
         mp.nextg = globalrunq(pp, 1)
