@@ -426,13 +426,12 @@ MUTATIONS = {
         "if mp.action == AYIELD and not sched.gm:",
         "if mp.action == AYIELD and not sched.gm and load(sched.runqsize) == 0:",
         ("a_yield_lets_the_global_queue_go_first",),
-        (("proc.findlocal", " or mp.action == AYIELD", ""),),
     ),
     "yieldfirst": Mutation(
         "what yields goes before what waits on the global queue",
-        "proc.findlocal",
-        " or mp.action == AYIELD",
-        "",
+        "proc.execute",
+        "pullglobal(mp.p)",
+        "pass",
         ("a_yield_lets_the_global_queue_go_first",),
     ),
     "partlost": Mutation(

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, asyncgen_hooks, callsite, cas,
+from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, RUNQ, YIELD, add, asyncgen_hooks, callsite, cas,
                                 cheaprandn, copycontext, fence, getident, getm, gocall,
                                 gothrow, load, lock, nanotime, notewakeup, setm, slot, slotset, slotswap,
                                 store, store_rel, swap, unlikely, unlock)
@@ -17,7 +17,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
 from .netpoll cimport Iowait, netpoll, readylist
 from .osthread cimport droplockedg
 from .park cimport Op, dropasync, gopark, opready, parkdone, ready, win
-from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqput, runqputcurg, runqsteal)
+from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqlen, runqput, runqputcurg, runqsteal)
 from .timers cimport checktimers
 
 cdef extern from "spawn.h":
@@ -60,6 +60,8 @@ cdef bint pollnow(P pp)
 cdef void endslice(P pp)
 @cython.locals(gp=G)
 cdef G globalrunq(P pp, int64_t max)
+@cython.locals(room=int64_t, gp=G)
+cdef void pullglobal(P pp) noexcept
 @cython.locals(gp=G, p2=P, i=int64_t, n=int64_t, pos=int64_t, w=int64_t)
 cdef G stealwork(M mp, P pp)
 @cython.locals(now=int64_t)

@@ -24,6 +24,7 @@ if not cython.compiled:
     from ..platform import (
         RAISE,
         RETURN,
+        RUNQ,
         YIELD,
         add,
         asyncgen_hooks,
@@ -116,6 +117,7 @@ if not cython.compiled:
         globrunqput,
         runqempty,
         runqget,
+        runqlen,
         runqput,
         runqputcurg,
         runqsteal,
@@ -232,8 +234,8 @@ def findrunnable(mp: M) -> bool:
 
 
 def findlocal(mp: M, pp: P) -> bool:
-    """Timers, a forced collection, every 61st tick and after a yield the global queue, the
-    cleanup goroutine, the local queue, the global queue, the network."""
+    """Timers, a forced collection, every 61st tick the global queue, the cleanup
+    goroutine, the local queue, the global queue, the network."""
     if load(pp.minwhen) != 0:
         checktimers(pp, nanotime(), pp)
     pp.gctick += 1
@@ -244,10 +246,8 @@ def findlocal(mp: M, pp: P) -> bool:
         if mp.nextg is not None:
             return True
     if unlikely(
-        load(sched.runqsize) > 0
-        and (load(pp.schedtick) % 61 == 0 or mp.action == AYIELD or load(sched.runqlate) != 0)
+        load(sched.runqsize) > 0 and (load(pp.schedtick) % 61 == 0 or load(sched.runqlate) != 0)
     ):
-        mp.action = ANONE  # the next round is no yield's
         mp.nextg = globalrunq(pp, 1)
         if mp.nextg is not None:
             return True
@@ -516,10 +516,12 @@ def execute(mp: M) -> bool:
                     continue
             return goexit0(mp, code)
         if mp.action == AYIELD and not sched.gm:
-            # Behind just as many as on the global queue, without the lock that all Ps share.
-            # What waits there goes first (findlocal): so the yields of all Ps empty it, and
-            # do not keep it full.
+            # Behind just as many as on the global queue, without the lock that all Ps share:
+            # a share of that goes before it. So the yields of all Ps empty it, and do not
+            # keep it full.
             store_rel(mp.curg.status_, Grunnable)
+            if unlikely(load(sched.runqsize) != 0):
+                pullglobal(mp.p)
             runqputcurg(mp)
             return True
         gp = takecurg(mp)
@@ -533,6 +535,17 @@ def execute(mp: M) -> bool:
             return True
         mp.curg = gp
         gp = None
+
+
+def pullglobal(pp: P) -> None:
+    """Move a fair share of the global queue to the end of pp's, as far as there is room for
+    one more behind it; owner only."""
+    room = RUNQ - 1 - runqlen(pp)
+    if room <= 0:
+        return
+    gp = globalrunq(pp, room)
+    if gp is not None:
+        runqput(pp, gp, False)
 
 
 def callplain(mp: M) -> int:
