@@ -19,6 +19,7 @@ cdef enum:
     WRITE = 2
     KEEP = 4
     GONE = 8
+    LATE = 16
     CTLADD = 1
     CTLDEL = 2
     CTLMOD = 3
@@ -55,6 +56,7 @@ cdef class Iowait(Op):
     cdef void reset(self) noexcept
     @cython.locals(pd=Polldesc, fresh=Polldesc, late=Iowait)
     cdef int start(self, P pp) noexcept
+    cdef int barred(self, object sock) noexcept
     @cython.final
     cdef void queueread(self, Polldesc pd) noexcept
     @cython.final
@@ -63,6 +65,8 @@ cdef class Iowait(Op):
     cdef int finish(self) noexcept
     @cython.final
     cdef int closed(self) noexcept
+    @cython.final
+    cdef int late(self) noexcept
     @cython.locals(pd=Polldesc, late=Iowait)
     cdef void unqueue(self) noexcept
 
@@ -82,6 +86,7 @@ cdef int waiting(Polldesc pd) noexcept
 @cython.locals(mask=int, err=int)
 cdef int arm(Polldesc pd, object ref) noexcept
 cdef Iowait rearm(Polldesc pd, Iowait list_)
+cdef Iowait settled(Polldesc pd, Iowait list_)
 @cython.locals(list_=Iowait)
 cdef Iowait strangers(Polldesc pd, Iowait op)
 cdef Iowait wakeall(Polldesc pd, Iowait list_)

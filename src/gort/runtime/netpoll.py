@@ -69,6 +69,7 @@ if not cython.compiled:
     WRITE = 2
     KEEP = 4
     GONE = 8
+    LATE = 16
     CTLADD = 1
     CTLDEL = 2
     CTLMOD = 3
@@ -141,7 +142,8 @@ np = Netpoll()
 @cython.no_gc
 @cython.cclass
 class Iowait(Op):
-    """wait_readable (mode 1) or wait_writable (mode 2); with GONE, its file was closed."""
+    """wait_readable (mode 1) or wait_writable (mode 2); with GONE, its file was closed, with
+    LATE, its deadline passed."""
 
     # ref: the socket's that it was given, as sockref gives it, or None.
     # stamp: its place among all waits to read.
@@ -175,9 +177,10 @@ class Iowait(Op):
             pd = np.pds.get(self.fd)
             if pd is None:
                 pd = fresh
-        if self.ref is not None and (sock is None or sockfileno(sock) != self.fd):
+        why = self.barred(sock)
+        if why != 0:
             unlock(np.lock)
-            return self.closed()
+            return self.late() if why == LATE else self.closed()
         np.pds[self.fd] = pd
         gopark(self, 6)  # before epoll can report it
         if self.mode == READ:
@@ -207,6 +210,13 @@ class Iowait(Op):
             return RETURN  # a plain file: epoll refuses it, it never blocks
         self.value = OSError(err, f"{os.strerror(err)}: cannot wait for file descriptor {self.fd}")
         return RAISE
+
+    def barred(self, sock: Any) -> int:
+        """Why not to wait: GONE when the number is no longer the file's, LATE past its
+        deadline, else 0. np.lock is held."""
+        if self.ref is not None and (sock is None or sockfileno(sock) != self.fd):
+            return GONE
+        return 0
 
     @cython.final
     def queueread(self, pd: Polldesc) -> None:
@@ -245,6 +255,12 @@ class Iowait(Op):
         )
         return RAISE
 
+    @cython.final
+    def late(self) -> int:
+        what = "read" if self.mode & READ else "write"
+        self.value = TimeoutError(errno.ETIMEDOUT, f"the {what} deadline has passed")
+        return RAISE
+
     def unqueue(self) -> None:
         late = None
         lock(np.lock)
@@ -252,13 +268,8 @@ class Iowait(Op):
         if pd is not None:
             before = waiting(pd)
             dequeue(pd, self)
-            left = waiting(pd)
-            if left != before and not pd.kept:
-                if left == 0:
-                    np.pds.pop(self.fd, None)
-                    sched.poller.ctl(CTLDEL, self.fd, 0, 0)
-                else:
-                    late = rearm(pd, None)
+            if waiting(pd) != before:
+                late = settled(pd, None)
         unlock(np.lock)
         add(sched.netpollwaiters, -1)
         if late is not None:
@@ -313,6 +324,18 @@ def rearm(pd: Polldesc, list_: Iowait | None) -> Iowait | None:
     if arm(pd, pd.ref) == 0 and not pd.replaced:
         return list_
     return wakeall(pd, list_)
+
+
+def settled(pd: Polldesc, list_: Iowait | None) -> Iowait | None:
+    """Have epoll report what pd is waited for yet, when somebody waits no longer; gives what
+    rearm gives. np.lock is held."""
+    if pd.kept:
+        return list_
+    if waiting(pd) != 0:
+        return rearm(pd, list_)
+    np.pds.pop(pd.fd, None)
+    sched.poller.ctl(CTLDEL, pd.fd, 0, 0)
+    return list_
 
 
 def strangers(pd: Polldesc, op: Iowait) -> Iowait | None:

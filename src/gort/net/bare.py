@@ -12,11 +12,11 @@ from _socket import socket as _Genuine
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from .runtime.netfd import Using as _Using
-from .runtime.netfd import closesock as _closesock
-from .runtime.netfd import recv, sendall
-from .runtime.netpoll import notify_closing, wait_readable, wait_writable
-from .runtime.syscall import syscall
+from ..runtime.netfd import Using as _Using
+from ..runtime.netfd import closesock as _closesock
+from ..runtime.netfd import recv, sendall
+from ..runtime.netpoll import notify_closing, wait_readable, wait_writable
+from ..runtime.syscall import syscall
 
 __all__ = ["accept", "close", "connect", "recv", "sendall"]
 

@@ -2,7 +2,7 @@ from collections.abc import Coroutine
 from socket import socket
 from typing import Any
 
-from . import _Op
+from .. import _Op
 
 __all__ = ["accept", "close", "connect", "recv", "sendall"]
 
