@@ -14,6 +14,7 @@ import pytest
 from live import environment
 
 import gort
+from gort.runtime import boot
 
 
 def python(code: str, *options: str, limit: float = 40, **env: str) -> Any:
@@ -134,6 +135,27 @@ def test_group_go_while_run_goes_down(procs: int) -> None:
     gort.run(main, procs=procs)
     thread.join()
     assert [g for g in handles if not g.done()] == []
+
+
+@pytest.mark.skipif(
+    os.environ.get("GORT_PURE", "") in ("", "0"), reason="steps into the end of a run"
+)
+def test_waitgroup_counts_down_who_never_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a goroutine that no M runs any more, which the end of run ends."""
+    wg = gort.sync.WaitGroup()
+    late: list[gort.Goroutine[None]] = []
+    teardown = boot.teardown
+
+    def last() -> None:
+        boot.setm(boot.sched.m0)  # as from a thread of the runtime
+        late.append(wg.go(nothing))
+        boot.setm(None)
+        teardown()
+
+    monkeypatch.setattr(boot, "teardown", last)
+    gort.run(nothing, procs=1)
+    assert late[0].done()
+    assert repr(wg) == "<WaitGroup 0>"
 
 
 def test_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,11 @@ and in whatever order they give up. Counted in lines of the runtime, uncompiled.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
@@ -12,7 +15,8 @@ from typing import Any
 import pytest
 
 import gort
-from gort import sync
+from gort import net, sync
+from gort.runtime import park
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("GORT_PURE", "") in ("", "0"), reason="counts lines of the runtime"
@@ -134,6 +138,26 @@ async def sleeps() -> tuple[Wait, Callable[[], None]]:
     return lambda: gort.sleep(3600), lambda: None
 
 
+def descriptor(wait: Callable[[Any], Awaitable[Any]]) -> Callable[[], Any]:
+    """Many waiters of one socket, of which none is ready."""
+
+    async def make() -> tuple[Wait, Callable[[], None]]:
+        a, b = socket.socketpair()
+        a.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                a.send(bytes(65536))
+
+        def end() -> None:
+            a.close()
+            b.close()
+
+        return lambda: wait(a), end
+
+    make.__name__ = wait.__name__
+    return make
+
+
 async def timeouts() -> tuple[Wait, Callable[[], None]]:
     async def wait() -> None:
         async with gort.timeout(3600):
@@ -156,6 +180,9 @@ KINDS = (
     once,
     sleeps,
     timeouts,
+    descriptor(gort.wait_readable),
+    descriptor(gort.wait_writable),
+    descriptor(net.recv),
 )
 
 
@@ -195,6 +222,47 @@ def test_cancels(kind: Callable[[], Any], first: str) -> None:
     few, many = gort.run(main, procs=1)
     assert few > SMALL
     assert many < FACTOR * SLACK * few, f"{few} lines for {SMALL}, {many} for {FACTOR * SMALL}"
+
+
+def test_cancels_beside_threads_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To cancel a goroutine does not look through the threads that stand in gort.wait."""
+
+    class Table(dict[Any, Any]):
+        looks = 0
+
+        def items(self) -> Any:
+            Table.looks += 1
+            return super().items()
+
+    table = Table()
+    monkeypatch.setattr(park, "waiters", table)
+
+    async def main() -> int:
+        c: gort.Chan[None] = gort.chan()
+
+        def outside() -> None:
+            with contextlib.suppress(gort.ChanClosed):
+                gort.wait(c.recv())
+
+        threads = [threading.Thread(target=outside) for _ in range(3)]
+        for t in threads:
+            t.start()
+        while len(table) < len(threads):
+            await gort.gosched()
+        gs = await waiters(gort.chan().recv, SMALL)
+        Table.looks = 0
+        for g in gs:
+            g.cancel()
+        for g in gs:
+            with pytest.raises(gort.Cancelled):
+                await g
+        looks = Table.looks
+        c.close()
+        for t in threads:
+            await gort.syscall(t.join)
+        return looks
+
+    assert gort.run(main, procs=1) == 0
 
 
 def test_failing_children_of_a_group() -> None:

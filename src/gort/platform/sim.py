@@ -777,7 +777,7 @@ def address(o: object) -> int:
 # ---- pools of ops -------------------------------------------------------------------------
 
 POOLSIZE = 16
-LEFT = {"code", "index", "kind", "ok", "fd", "mode", "n", "stamp", "ticket", "reader", "when"}
+LEFT = {"code", "index", "kind", "ok", "fd", "mode", "n", "ticket", "reader", "when"}
 """What an op in a pool may hold otherwise than a new one: who takes it out, or its start,
 sets it."""
 pools: dict[str, list[Any]] = {}

@@ -344,9 +344,12 @@ def endg(gp: G) -> None:
         traceback.print_exc()
     if gp.scope is not None:
         sched.orphaned(gp.scope)
-    gp.group = None
+    if not gp.member:
+        gp.group = None
     endidle(gp, Cancelled("the runtime has gone down"))
     allgdel(gp)
+    if gp.group is not None:
+        sched.groupdone(gp)  # its WaitGroup outlives the run
 
 
 def monitor_main(_: None) -> None:

@@ -30,7 +30,7 @@ import cython
 
 from .exithook import openhooks
 from .gmp import G, M, P
-from .park import Op, waiters
+from .park import Op, inwait, waiters
 from .proc import Goexit
 
 if not cython.compiled:
@@ -132,6 +132,7 @@ def buryall() -> None:
     for op in ops:
         losewaiter(op)
     waiters.clear()
+    inwait.clear()
     immortal((gs, ops, sched.allp, sched.allm, np.pds))
     sched.allp = []
     sched.pfree = []

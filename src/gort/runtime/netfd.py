@@ -194,8 +194,7 @@ def newnetop(sock: Any, mode: int) -> Netop:
         op = Netop.__new__(Netop)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
-            op.next = op.error = op.ref = None
-            op.stamp = 0
+            op.next = op.prev = op.error = op.ref = None
     op.mode = mode
     op.ref = sockref(sock)
     op.value = sock

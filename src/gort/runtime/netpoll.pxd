@@ -42,6 +42,7 @@ cdef class Polldesc:
     cdef int passes
     cdef bint more
     cdef object ref
+    cdef int64_t stamp
     cdef Iowait rq
     cdef Iowait wq
 
@@ -50,9 +51,9 @@ cdef class Iowait(Op):
     cdef int fd
     cdef int mode
     cdef Iowait next
+    cdef Iowait prev
     cdef object error
     cdef object ref
-    cdef int64_t stamp
     cdef void reset(self) noexcept
     @cython.locals(pd=Polldesc, fresh=Polldesc, late=Iowait)
     cdef int start(self, P pp) noexcept
@@ -99,7 +100,8 @@ cdef Iowait disarm(Polldesc pd, Iowait list_)
 @cython.locals(pd=Polldesc)
 cdef Iowait stray(Iowait list_)
 cdef void dequeue(Polldesc pd, Iowait op) noexcept
-@cython.locals(at=Iowait)
+cdef Iowait before(Iowait head, Iowait op) noexcept
+@cython.locals(next=Iowait)
 cdef Iowait without(Iowait head, Iowait op)
 @cython.locals(pd=Polldesc, evs=events, n=int, since=int64_t, again=bint, list_=Iowait)
 cdef Iowait netpoll(int64_t ns)

@@ -92,6 +92,7 @@ class Polldesc:
     passes: how often that was let pass.
     more: the last net.recv got as much as it asked for.
     was: seq while it was kept last.
+    stamp: the place of its last wait to read among all of them.
     """
 
     __slots__ = (
@@ -106,6 +107,7 @@ class Polldesc:
         "passes",
         "more",
         "ref",
+        "stamp",
         "rq",
         "wq",
     )
@@ -113,6 +115,7 @@ class Polldesc:
     def __init__(self) -> None:
         if not cython.compiled:
             self.fd = self.seq = self.was = self.misses = self.once = self.passes = 0
+            self.stamp = 0
             self.registered = self.replaced = self.kept = self.more = False
             self.ref = None
             self.rq: Iowait | None = None
@@ -146,9 +149,9 @@ class Iowait(Op):
     LATE, its deadline passed."""
 
     # ref: the socket's that it was given, as sockref gives it, or None.
-    # stamp: its place among all waits to read.
+    # next, prev: its queue's, under np.lock.
 
-    __slots__ = ("fd", "mode", "next", "error", "ref", "stamp")
+    __slots__ = ("fd", "mode", "next", "prev", "error", "ref")
 
     def reset(self) -> None:
         self.state = OPNEW
@@ -158,13 +161,14 @@ class Iowait(Op):
             self.tw = None
         if self.next is not None:
             self.next = None
+        if self.prev is not None:
+            self.prev = None
         if self.error is not None:
             self.error = None
         if self.ref is not None:
             self.ref = None
         if self.value is not None:
             self.value = None
-        self.stamp = 0
 
     def start(self, pp: P) -> int:
         sock = self.value if self.value is not None else refsock(self.ref)
@@ -191,8 +195,7 @@ class Iowait(Op):
                 unlock(np.lock)
                 return YIELD
         else:
-            self.next = pd.wq
-            pd.wq = self
+            pd.wq = before(pd.wq, self)
         err = arm(pd, self.ref)
         if err == 0:
             add(sched.netpollwaiters, 1)
@@ -221,9 +224,8 @@ class Iowait(Op):
     @cython.final
     def queueread(self, pd: Polldesc) -> None:
         """Wait to read pd. np.lock is held."""
-        self.next = pd.rq
-        pd.rq = self
-        self.stamp = add(np.nwaits, 1)
+        pd.rq = before(pd.rq, self)
+        pd.stamp = add(np.nwaits, 1)
 
     @cython.final
     def startkept(self) -> bool:
@@ -421,17 +423,27 @@ def dequeue(pd: Polldesc, op: Iowait) -> None:
         pd.wq = without(pd.wq, op)
 
 
+def before(head: Iowait | None, op: Iowait) -> Iowait:
+    """The queue with op, at its front."""
+    if head is not None:
+        head.prev = op
+        op.next = head
+    return op
+
+
 def without(head: Iowait | None, op: Iowait) -> Iowait | None:
     """The queue without op, which may stand in it or not."""
-    if head is op:
-        return op.next
-    at = head
-    while at is not None:
-        if at.next is op:
-            at.next = op.next
-            break
-        at = at.next
-    return head
+    if head is not op and op.prev is None:
+        return head
+    next = op.next
+    if next is not None:
+        next.prev = op.prev
+    if op.prev is not None:
+        op.prev.next = next
+        next = head
+    op.next = None
+    op.prev = None
+    return next
 
 
 def netpoll(ns: int) -> Iowait | None:
@@ -461,7 +473,7 @@ def netpoll(ns: int) -> Iowait | None:
                     list_ = disarm(pd, list_)
                 else:
                     pd.passes += 1
-            elif pd.kept and pd.rq.stamp > since:
+            elif pd.kept and pd.stamp > since:
                 # It began to wait after we began to look, and may have read before that
                 # what we have seen: look again.
                 again = True
@@ -491,6 +503,7 @@ def wakequeue(op: Iowait | None, list_: Iowait | None, gone: int) -> Iowait | No
     if its file is. np.lock is held."""
     while op is not None:
         next = op.next
+        op.prev = None
         if cas(op.won, WPENDING, WREADY):
             op.mode |= gone
             op.next = list_
@@ -545,8 +558,7 @@ def newiowait(fd: Any, mode: int) -> Iowait:
         op = Iowait.__new__(Iowait)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
-            op.next = op.error = op.ref = None
-            op.stamp = 0
+            op.next = op.prev = op.error = op.ref = None
     op.fd = n
     op.mode = mode
     if not isinstance(fd, int):

@@ -83,8 +83,9 @@ cdef class Op(Awaitable):
     cdef int foreign(self, M mp, G gp) noexcept
 
 cdef void wakewaiter(Op op, Threadwaiter tw)
-@cython.locals(op=Op, tw=Threadwaiter)
-cdef Threadwaiter waiterof(G gp, list found)
+cdef Threadwaiter winthread(Op op, Threadwaiter tw)
+cdef void enlist(Op op, Threadwaiter tw) except *
+cdef void delist(Op op, Threadwaiter tw) except *
 cdef bint win(Op op) noexcept
 cdef void opready(Op op, P pp, bint next) noexcept
 cdef void goready(G gp, P pp, bint next) noexcept
@@ -93,7 +94,7 @@ cdef bint castogrunnable(G gp) noexcept
 cdef void ready(G gp, P pp, bint next) noexcept
 cdef bint parkdone(G gp) noexcept
 cdef bint parkready(G gp) noexcept
-@cython.locals(mp=M, tw=Threadwaiter, won=bint)
+@cython.locals(mp=M, tw=Threadwaiter, won=bint, found=tuple)
 cdef void interrupt(G gp)
 @cython.locals(op=Op)
 cdef bint winwait(G gp)

@@ -319,7 +319,22 @@ class Op(Awaitable):
 
 
 waiters: dict[Op, Threadwaiter] = {}
-"""Ops on which threads wait; a shutdown, or a cancel of their goroutine, wakes them."""
+"""Ops on which threads wait; a shutdown wakes them."""
+
+inwait: dict[G, tuple[Op, Threadwaiter]] = {}
+"""Those of them on which a goroutine's thread waits; a cancel of it wakes them."""
+
+
+def enlist(op: Op, tw: Threadwaiter) -> None:
+    waiters[op] = tw
+    if tw.g is not None:
+        inwait[tw.g] = (op, tw)
+
+
+def delist(op: Op, tw: Threadwaiter) -> None:
+    waiters.pop(op, None)
+    if tw.g is not None:
+        inwait.pop(tw.g, None)
 
 
 def wakewaiters() -> None:
@@ -333,12 +348,9 @@ def wakewaiter(op: Op, tw: Threadwaiter) -> None:
         tw.wake()
 
 
-def waiterof(gp: G, found: list[Any]) -> Threadwaiter | None:
-    """gp's thread in gort.wait, if it is one of those found there, won; gp.lock is held."""
-    for op, tw in found:
-        if tw.g is gp and cas(op.won, WPENDING, WCANCELLED):
-            return tw
-    return None
+def winthread(op: Op, tw: Threadwaiter) -> Threadwaiter | None:
+    """tw, if op is its caller's to wake now; gp.lock is held."""
+    return tw if cas(op.won, WPENDING, WCANCELLED) else None
 
 
 def win(op: Op) -> bool:
@@ -417,14 +429,14 @@ def interrupt(gp: G) -> None:
 
     A parking G is left to parkdone, a running one to its next op.
     """
-    found = list(waiters.items()) if waiters else None
+    found = inwait.get(gp) if inwait else None
     tw = None
     lock(gp.lock)
     won = False
     if load(gp.cancelreq) != 0:
         won = winwait(gp)
         if not won and found is not None:
-            tw = waiterof(gp, found)
+            tw = winthread(found[0], found[1])
     unlock(gp.lock)
     if tw is not None:
         tw.wake()

@@ -7,7 +7,7 @@ from .gmp cimport (AGOSCHED, ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, 
                    WCANCELLED, WPENDING, WREADY, sched)
 from .gm cimport gmentersyscall
 from .machine cimport claim, handoffp, interrupted, release, stale
-from .park cimport Gosched, Op, Threadwaiter, cancelexc, wakewaiter
+from .park cimport Gosched, Op, Threadwaiter, cancelexc, delist, enlist, wakewaiter
 from .proc cimport join
 
 cdef extern from "call.h":

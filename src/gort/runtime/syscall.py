@@ -16,7 +16,7 @@ from .._bytecode import safepoint
 from .._where import hint, kind
 from .gmp import G, M
 from .netfd import Netop
-from .park import Cancelled, Gosched, Op, Threadwaiter, waiters
+from .park import Cancelled, Gosched, Op, Threadwaiter
 from .timers import seconds_of
 
 if not cython.compiled:
@@ -50,7 +50,7 @@ if not cython.compiled:
         sched,
     )
     from .machine import claim, handoffp, interrupted, release, stale
-    from .park import cancelexc, wakewaiter
+    from .park import cancelexc, delist, enlist, wakewaiter
     from .proc import join
 
     def fastsyscall(slow: Any) -> Any:
@@ -278,13 +278,13 @@ def waitop(op: Any, timeout: Any) -> Any:
     if code != YIELD:
         o.tw = None
         return outcome(o, code)
-    waiters[o] = tw
+    enlist(o, tw)
     try:
         late = waitsleep(mp, o, tw, ns)
     except BaseException:
         withdraw(o, tw)  # a signal handler raised
         raise
-    waiters.pop(o, None)
+    delist(o, tw)
     o.tw = None
     if load(o.won) == WREADY:
         return outcome(o, o.finish())
@@ -338,7 +338,7 @@ def withdraw(o: Op, tw: Threadwaiter) -> None:
     """Give up a wait that an exception ended."""
     if cas(o.won, WPENDING, WCANCELLED):
         tw.wake()
-    waiters.pop(o, None)
+    delist(o, tw)
     o.tw = None
     if load(o.won) == WCANCELLED:
         o.unqueue()

@@ -158,8 +158,6 @@ def prepare(sim: Any, engine: Any, failure: type[Exception]) -> None:
     gmp.G.__init__ = watched(gmp.G.__init__, lambda: Status(fail))
     for module in (sim.runtime.boot, sim.runtime.group, sim.runtime.cleanup):
         module.set = Ordered
-    if isinstance(sim.runtime.park.waiters, set):
-        sim.runtime.park.waiters = sim.runtime.syscall.waiters = Ordered()
 
 
 def watched(init: Any, status: Callable[[], Status]) -> Any:
@@ -229,6 +227,7 @@ def reset(sim: Any) -> None:
     runtime.boot._panics.clear()
     runtime.main.rm.__init__()
     runtime.park.waiters.clear()
+    runtime.park.inwait.clear()
     runtime.exithook.openhooks()
     runtime.cleanup.c.reset()
     runtime.context.pinned.clear()
