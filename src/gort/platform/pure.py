@@ -511,7 +511,7 @@ class Awaitable:
     def step(self) -> int:
         return RETURN
 
-    def __await__(self) -> Awaitable:
+    def __await__(self) -> Any:
         return self
 
     def __iter__(self) -> Awaitable:
