@@ -31,7 +31,8 @@ class Net:
     """The network of a run.
 
     latency: the least and the most seconds that bytes take. pieces: how likely what is
-    sent comes in two pieces, and that less is sent than there is room for.
+    sent comes in two pieces, and that less is sent than there is room for. loss: how likely
+    a datagram does not come. hosts: the addresses of each name, for getaddrinfo.
     """
 
     def __init__(self, engine: Any) -> None:
@@ -39,6 +40,10 @@ class Net:
         self.latency = (0.0, 0.0)
         self.pieces = 0.3
         self.listeners: dict[Any, Socket] = {}
+        self.packets: dict[Any, Socket] = {}
+        """Who receives the datagrams to an address."""
+        self.loss = 0.0
+        self.hosts: dict[str, list[str]] = {}
         self.port = _EPHEMERAL
         self.sides: list[frozenset[str]] = []
         self.held: list[tuple[Socket, Socket, Callable[[], None]]] = []
@@ -115,8 +120,10 @@ class Socket:
         self.family = real.AF_INET if family == -1 else real.AddressFamily(family)
         self.type = real.SOCK_STREAM if type == -1 else real.SocketKind(type & 0xF)
         self.proto = max(proto, 0)
-        if self.type != real.SOCK_STREAM:
-            raise OSError(errno.EPROTONOSUPPORT, "only stream sockets are simulated")
+        if self.type not in (real.SOCK_STREAM, real.SOCK_DGRAM):
+            raise OSError(errno.EPROTONOSUPPORT, "only streams and datagrams are simulated")
+        self.options: dict[tuple[int, int], Any] = {}
+        self.datagrams: list[tuple[bytes, Any]] = []
         self.net = network()
         self.fd = self.net.number()
         self.file = files[self.fd] = File()
@@ -147,13 +154,16 @@ class Socket:
     # ---- readiness ---------------------------------------------------------------------
 
     def readable(self) -> bool:
-        return bool(self.arrived or self.ended or self.backlog or self.error)
+        waiting = self.arrived or self.ended or self.backlog or self.datagrams
+        return bool(waiting or self.error)
 
     def room(self) -> int:
         peer = self.peer
         return WINDOW - len(peer.arrived) - peer.flying if peer is not None else WINDOW
 
     def writable(self) -> bool:
+        if self.type == real.SOCK_DGRAM:
+            return True
         return bool(self.error or (self.state == "open" and (self.shut or self.room() > 0)))
 
     def changed(self) -> None:
@@ -212,9 +222,12 @@ class Socket:
         name = self.address(address)
         if isinstance(name, tuple) and name[1] == 0:
             name = name[0], self.net.free()
-        if name in self.net.listeners:
+        taken = self.net.packets if self.type == real.SOCK_DGRAM else self.net.listeners
+        if name in taken:
             raise failed(errno.EADDRINUSE)
         self.name = name
+        if self.type == real.SOCK_DGRAM:
+            self.net.packets[name] = self
 
     def listen(self, backlog: int = 128) -> None:
         self.point("listen")
@@ -244,6 +257,10 @@ class Socket:
         if self.state != "new":
             return errno.EINVAL
         to = self.address(address)
+        if self.type == real.SOCK_DGRAM:
+            self.named(to)
+            self.state, self.peername = "open", to
+            return 0
         if isinstance(self.name, tuple) and self.name[1] == 0:
             own = "127.0.0.1" if self.name[0] in ("0.0.0.0", "::") else self.name[0]
             self.name = own, self.net.free()
@@ -265,8 +282,7 @@ class Socket:
 
     def knock(self, to: Any) -> None:
         """A connect comes to who listens there, if somebody does."""
-        everywhere = ("0.0.0.0", to[1]) if isinstance(to, tuple) else None
-        at = self.net.listeners.get(to) or self.net.listeners.get(everywhere)
+        at = whose(self.net.listeners, to)
         if self.state != "connecting":
             return
         if at is None or len(at.backlog) >= at.limit:
@@ -274,6 +290,7 @@ class Socket:
             return
         conn = Socket(self.family, self.type)
         conn.name, conn.peername, conn.peer = to, self.name, self
+        conn.options = dict(at.options)
         conn.state = "open"
         self.peer, self.peername = conn, to
         at.backlog.append(conn)
@@ -295,6 +312,10 @@ class Socket:
         self.point("send")
         view = memoryview(data).cast("B")
         self.takeerror()
+        if self.type == real.SOCK_DGRAM:
+            if self.peername is None:
+                raise failed(errno.EDESTADDRREQ)
+            return self.throw(bytes(view), self.peername)
         if self.shut or self.state != "open" or self.peer is None:
             raise failed(errno.EPIPE if self.state == "open" else errno.ENOTCONN)
         if len(view) and self.room() <= 0:
@@ -337,7 +358,71 @@ class Socket:
         while len(view):
             view = view[self.send(view) :]
 
+    def sendmsg(self, buffers: Iterable[Any], ancdata: Any = (), flags: int = 0) -> int:
+        if ancdata:
+            raise OSError(errno.EOPNOTSUPP, "no ancillary data is simulated")
+        return self.send(b"".join(bytes(b) for b in buffers), flags)
+
+    def recvmsg(self, n: int, room: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
+        return self.recv(n, flags & real.MSG_DONTWAIT), [], 0, None
+
+    # ---- datagrams
+
+    def named(self, to: Any) -> None:
+        """A socket that sends has a name."""
+        if isinstance(self.name, tuple) and self.name[1] == 0:
+            own = self.name[0]
+            if own in ("0.0.0.0", "::"):
+                own = "127.0.0.1"
+            self.name = own, self.net.free()
+            self.net.packets[self.name] = self
+
+    def throw(self, data: bytes, to: Any) -> int:
+        """A datagram is on its way; a refused one comes back as an error, as ICMP has it."""
+        if len(data) > 65507:
+            raise failed(errno.EMSGSIZE)
+        self.named(to)
+        origin = self.name
+        if origin[0] in ("0.0.0.0", "::"):
+            origin = "127.0.0.1", origin[1]
+        if self.net.engine.strategy.rng.random() < self.net.loss:
+            return len(data)
+        if self.net.apart(self, Address(to)):  # type: ignore[arg-type]
+            return len(data)
+
+        def land() -> None:
+            at = whose(self.net.packets, to)
+            if at is not None and (at.peername is None or at.peername == origin):
+                if len(at.datagrams) < 256:
+                    at.datagrams.append((data, origin))
+                    at.changed()
+            elif at is None and self.peername is not None and self.fd >= 0:
+                self.error = errno.ECONNREFUSED
+                self.changed()
+
+        self.net.carry(self, Address(to), land)  # type: ignore[arg-type]
+        return len(data)
+
+    def sendto(self, data: Any, *rest: Any) -> int:
+        self.point("sendto")
+        self.takeerror()
+        return self.throw(bytes(memoryview(data).cast("B")), self.address(rest[-1]))
+
+    def recvfrom(self, n: int, flags: int = 0) -> tuple[bytes, Any]:
+        self.point("recvfrom")
+        self.takeerror()
+        if not self.datagrams:
+            if flags & real.MSG_DONTWAIT:
+                raise failed(errno.EAGAIN)
+            self.sleep(self.readable)
+            self.takeerror()
+        data, origin = self.datagrams.pop(0)
+        self.changed()
+        return data[:n], origin
+
     def recv(self, n: int, flags: int = 0) -> bytes:
+        if self.type == real.SOCK_DGRAM:
+            return self.recvfrom(n, flags)[0]
         self.point("recv")
         if n < 0:
             raise ValueError("negative buffersize in recv")
@@ -414,8 +499,9 @@ class Socket:
         """It has no number any more, which was fd: close what that stood for."""
         if files.get(fd) is self.file:
             del files[fd]
-        if self.net.listeners.get(self.name) is self:
-            del self.net.listeners[self.name]
+        for table in (self.net.listeners, self.net.packets):
+            if table.get(self.name) is self:
+                del table[self.name]
         for conn in self.backlog:
             conn.reset()
         peer = self.peer
@@ -457,6 +543,7 @@ class Socket:
 
     def setsockopt(self, level: int, option: int, *value: Any) -> None:
         self.check()
+        self.options[level, option] = value[0] if value else None
 
     def getsockopt(self, level: int, option: int, buflen: int = 0) -> int:
         self.check()
@@ -464,7 +551,10 @@ class Socket:
             code, self.error = self.error, 0
             self.changed()
             return code
-        return int(self.type) if (level, option) == (real.SOL_SOCKET, real.SO_TYPE) else 0
+        if (level, option) == (real.SOL_SOCKET, real.SO_TYPE):
+            return int(self.type)
+        value = self.options.get((level, option), 0)
+        return value if isinstance(value, int) else 0
 
     def __enter__(self) -> Socket:
         return self
@@ -481,6 +571,37 @@ class Address:
 
     def __init__(self, name: Any) -> None:
         self.name = name
+
+
+def whose(table: dict[Any, Socket], to: Any) -> Socket | None:
+    """Who has an address, or all of them."""
+    at = table.get(to)
+    if at is None and isinstance(to, tuple):
+        at = table.get(("0.0.0.0", to[1])) or table.get(("::", to[1]))
+    return at
+
+
+def getaddrinfo(
+    host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+) -> list[tuple[Any, Any, int, str, Any]]:
+    """Addresses in digits, localhost, and the names in the network's `hosts`."""
+    net = network()
+    net.engine.point("getaddrinfo")
+    name = "127.0.0.1" if host in (None, "", "localhost") else os.fsdecode(host)
+    found: list[tuple[Any, Any, int, str, Any]] = []
+    for ip in net.hosts.get(name, [name]):
+        fam = real.AF_INET6 if ":" in ip else real.AF_INET
+        try:
+            real.inet_pton(fam, ip)
+        except OSError:
+            continue
+        where = (ip, int(port or 0)) + ((0, 0) if fam == real.AF_INET6 else ())
+        for kind in (real.SOCK_STREAM, real.SOCK_DGRAM):
+            if family in (0, fam) and type in (0, kind):
+                found.append((fam, kind, proto, "", where))
+    if not found:
+        raise real.gaierror(real.EAI_NONAME, "Name or service not known")
+    return found
 
 
 def socketpair(family: int = real.AF_UNIX, type: int = -1, proto: int = 0) -> tuple[Any, Any]:

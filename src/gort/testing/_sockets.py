@@ -11,6 +11,7 @@ from ._locks import engine
 
 _genuine = socket.socket
 _pair = socket.socketpair
+_getaddrinfo = socket.getaddrinfo
 
 
 def simnet() -> Any:
@@ -33,19 +34,25 @@ def socketpair(*args: Any, **kwargs: Any) -> Any:
     return (_pair if engine() is None else simnet().socketpair)(*args, **kwargs)
 
 
+def getaddrinfo(*args: Any, **kwargs: Any) -> Any:
+    return (_getaddrinfo if engine() is None else simnet().getaddrinfo)(*args, **kwargs)
+
+
 def pairs() -> dict[int, tuple[Any, Any]]:
     """id of each maker of sockets: it, and its twin."""
     simnet()
-    return {id(_genuine): (_genuine, Socket), id(_pair): (_pair, socketpair)}
+    twins = (_genuine, Socket), (_pair, socketpair), (_getaddrinfo, getaddrinfo)
+    return {id(original): (original, twin) for original, twin in twins}
 
 
 def network() -> Any:
     """The network of the simulation that runs: its `latency`, the least and the most seconds
-    that bytes take; its `pieces`, how likely a send is cut in two or goes through in part;
-    partition(hosts, hosts) and heal(). A simulated socket has reset() besides.
+    that bytes take; its `pieces`, how likely a send is cut in two or goes through in part; its
+    `loss`, how likely a datagram does not come; its `hosts`, a dict of names and their lists of
+    addresses; partition(hosts, hosts) and heal(). A simulated socket has reset() besides.
 
-    socket.socket makes sockets on it inside a simulation: TCP over IPv4, IPv6 and Unix ones.
-    A host is an address; one that is not bound is 127.0.0.1. Raises RuntimeError outside a
-    simulation.
+    socket.socket makes sockets on it inside a simulation: TCP over IPv4, IPv6 and Unix ones,
+    and UDP; gort.net runs over it. A host is an address; one that is not bound is 127.0.0.1.
+    Raises RuntimeError outside a simulation.
     """
     return simnet().network()
