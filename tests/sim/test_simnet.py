@@ -309,7 +309,7 @@ def test_blocking_sockets_block_in_virtual_time() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW),
         lambda: socket.socket().listen() or socket.socket().connect_ex(5),
         lambda: socket.socket().bind(("h", 70000)),
     ],

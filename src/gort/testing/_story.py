@@ -32,6 +32,8 @@ _WORDS = {
     "Sleep": "sleep",
     "Groupwait": "end of the group",
     "Iowait": "wait for a file",
+    "Filewait": "wait for a file",
+    "Gatewait": "wait for a pipe",
     "Select": "select",
     "Lockop": "Mutex.lock",
     "Rwop": "RWMutex.lock",

@@ -248,8 +248,10 @@ class Invariants:
             while sg is not None and sg.qlink.prev is not None:
                 sg = sg.nextcase
             found = sg is None
-        elif kind == "Iowait":
+        elif kind in ("Iowait", "Netop", "Filewait"):
             found = op.fd in self.sim.runtime.netpoll.np.pds
+        elif kind == "Gatewait":
+            found = op is op.value.rop or op is op.value.wop
         elif kind == "Groupwait":
             found = op.grp.waiter is op and op.grp.nlive > 0
         elif hasattr(op, "requeued"):  # of gort.sync
