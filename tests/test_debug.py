@@ -180,8 +180,8 @@ def test_blocktrace(tmp_path: Path, body: str, how: str, procs: int) -> None:
         assert p.returncode == 0
     assert named[3] == how and int(named[4]) >= 20
     stack, _, rest = err.partition("\n\n")
-    assert "__gort__.slow(...)\n\t" in stack and "prog.py:4" in stack
-    assert ("__gort__.read(...)" in stack) == ("read)" in body or "read()" in body)
+    assert "__main__.slow(...)\n\t" in stack and "prog.py:4" in stack
+    assert ("__main__.read(...)" in stack) == ("read)" in body or "read()" in body)
     assert "created by main in goroutine 1\n\t" in stack
     back = BACK.search(rest)
     assert back

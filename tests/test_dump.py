@@ -292,15 +292,15 @@ def test_sigquit(tmp_path: Path, body: str, procs: int) -> None:
     assert "chan receive" in heads.values()
     if body == "hog":
         assert heads["1"] == "running"
-    (block,) = (text for text in err.split("\n\n") if "__gort__.waiter(...)" in text)
+    (block,) = (text for text in err.split("\n\n") if "__main__.waiter(...)" in text)
     lines = block.splitlines()
     assert re.fullmatch(r"goroutine \d+ \[chan receive\]:", lines[0])
-    assert lines[1] == "__gort__.waiter(...)"
+    assert lines[1] == "__main__.waiter(...)"
     assert re.fullmatch(r"\t.*prog.py:4", lines[2])
     assert lines[3] == "created by main in goroutine 1"
     assert re.fullmatch(r"\t.*prog.py:10", lines[4])
     main = err[err.index("goroutine 1 [") :].split("\n\n")[0]
-    assert "__gort__.main(...)" in main
+    assert "__main__.main(...)" in main
     assert "created by" not in main
     assert out == "written before\n"
 
@@ -379,7 +379,7 @@ def test_panic(tmp_path: Path, body: str) -> None:
         assert status == end
         reasons = [reason for _, reason in HEADER.findall(err)]
         assert reasons[0] == "running" and "chan receive" in reasons, err
-        assert "__gort__.other(...)" in err
+        assert "__main__.other(...)" in err
     status, err = ended(tmp_path, code, "system")
     assert status == 2 and "cli.py" in err  # the runtime's frames too
 
