@@ -342,8 +342,7 @@ def newfilewait(f: Pollfile, mode: int) -> Filewait:
     op = Filewait.__new__(Filewait)
     if not cython.compiled:
         op.__init__()  # type: ignore[misc]
-        op.next = op.error = op.ref = None
-        op.stamp = 0
+        op.next = op.prev = op.error = op.ref = None
     op.mode = mode
     op.ref = f.ref
     op.value = f
