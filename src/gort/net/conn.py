@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import IO, Any, TypeVar
 
-from ..runtime.pollfile import Pollfile
+from ..runtime.netconn import IncompleteRead, LimitExceeded, Netconn
+from ..runtime.pollfile import Pollfile, checkpoint
 from ..runtime.syscall import syscall
-from ..runtime.traceback import current
 
 __all__ = ["Buffer", "Conn", "IncompleteRead", "LimitExceeded", "Transport"]
 
@@ -25,18 +24,6 @@ _T = TypeVar("_T")
 READ = 1
 WRITE = 2
 _CHUNK = 65536
-
-
-class IncompleteRead(EOFError):
-    """The stream ended before all had come that was asked for; partial: what had."""
-
-    def __init__(self, partial: bytes, wanted: str) -> None:
-        super().__init__(f"the stream ended after {len(partial)} bytes, {wanted}")
-        self.partial = partial
-
-
-class LimitExceeded(ValueError):
-    """No separator came within the limit; what came is still to be read."""
 
 
 class Transport:
@@ -145,31 +132,7 @@ def checksize(n: Any, what: str, name: str = "n", least: int = 0) -> int:
     return int(size)
 
 
-class Side:
-    """One direction of a Conn: who is in it."""
-
-    __slots__ = ("busy", "g")
-
-    def __init__(self) -> None:
-        self.busy = threading.Lock()
-        self.g: Any = None
-
-    def enter(self, what: str) -> None:
-        if not self.busy.acquire(False):
-            g = self.g
-            who = "another goroutine" if g is None else f"goroutine {g.id}"
-            raise RuntimeError(
-                f"{what}: {who} is in a call of this side of the connection; one reads and "
-                "one writes at a time"
-            )
-        self.g = current()
-
-    def leave(self) -> None:
-        self.g = None
-        self.busy.release()
-
-
-class Conn:
+class Conn(Netconn):
     """A connection. One goroutine at a time reads from it, and one writes to it: a second
     gets RuntimeError. Any may close it and set its deadlines, from any thread.
 
@@ -179,15 +142,12 @@ class Conn:
     `written` how many bytes went out.
     """
 
-    __slots__ = ("_transport", "_buf", "_pos", "_reader", "_writer", "__weakref__")
+    __slots__ = ("_transport",)
 
     def __init__(self, transport: Transport, data: bytes = b"") -> None:
         """transport: what it is made of; data: bytes that have been read from that."""
+        super().__init__(transport.file, transport.greedy, bytes(data))
         self._transport = transport
-        self._buf: bytes | bytearray = data
-        self._pos = 0
-        self._reader = Side()
-        self._writer = Side()
 
     @property
     def transport(self) -> Transport:
@@ -216,37 +176,44 @@ class Conn:
 
     # ---- reading
 
-    def read(self, n: int = _CHUNK) -> Coroutine[Any, Any, bytes]:
-        """From 1 to n bytes, as soon as some have come; b"" at the end."""
-        size = checksize(n, "read")
-        return self._reading("read", self._read, size)
+    def read(self, n: int = _CHUNK) -> Awaitable[bytes]:
+        """From 1 to n bytes, as soon as some have come; b"" at the end. Await it."""
+        if type(n) is not int or n <= 0:
+            n = checksize(n, "read")
+        return self._get("read", None, n)
 
-    def read_exactly(self, n: int) -> Coroutine[Any, Any, bytes]:
+    def read_exactly(self, n: int) -> Awaitable[bytes]:
         """n bytes. Raises IncompleteRead, with what had come in `partial`, when the stream
         ends before."""
-        return self._reading("read_exactly", self._exactly, checksize(n, "read_exactly"))
+        return self._get("read_exactly", False, checksize(n, "read_exactly"))
 
-    def read_until(self, sep: Buffer, *, limit: int = _CHUNK) -> Coroutine[Any, Any, bytes]:
+    def read_until(self, sep: Buffer, *, limit: int = _CHUNK) -> Awaitable[bytes]:
         """The bytes up to sep, and sep. Raises LimitExceeded when it does not end within
         limit bytes, which stay to be read, and IncompleteRead at the end."""
         what = bytesof(sep, "read_until").tobytes()
         if not what:
             raise ValueError("read_until: sep must not be empty")
-        most = checksize(limit, "read_until", "limit", 1)
-        return self._reading("read_until", self._until, what, most, False)
+        return self._get("read_until", what, checksize(limit, "read_until", "limit", 1))
 
-    def readline(self, *, limit: int = _CHUNK) -> Coroutine[Any, Any, bytes]:
-        """A line with its b"\\n", which the last may lack; b"" at the end. Raises
+    def readline(self, *, limit: int = _CHUNK) -> Awaitable[bytes]:
+        """A line with its b"\n", which the last may lack; b"" at the end. Raises
         LimitExceeded as read_until."""
-        most = checksize(limit, "readline", "limit", 1)
-        return self._reading("readline", self._until, b"\n", most, True)
+        if type(limit) is not int or limit <= 0:
+            limit = checksize(limit, "readline", "limit", 1)
+        return self._get("readline", True, limit)
 
-    def readinto(self, buffer: bytearray | memoryview) -> Coroutine[Any, Any, int]:
+    async def readinto(self, buffer: bytearray | memoryview) -> int:
         """Read into a writable buffer, as read; how many bytes."""
         view = bytesof(buffer, "readinto")
         if view.readonly:
             raise TypeError("readinto: the buffer must be writable, such as a bytearray")
-        return self._reading("readinto", self._into, view)
+        data = await self._get("readinto", None, len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def read_op(self, n: int = _CHUNK) -> Awaitable[bytes]:
+        """As read, for gort.select. Over a stream socket."""
+        return self.read(n)
 
     def __aiter__(self) -> Conn:
         return self
@@ -257,93 +224,43 @@ class Conn:
             raise StopAsyncIteration
         return line
 
+    def _get(self, what: str, kind: Any, n: int) -> Awaitable[bytes]:
+        """A read of a kind, as take() has it."""
+        return self._reading(what, self._driven, what, kind, n)
+
+    async def _driven(self, what: str, kind: Any, n: int) -> bytes:
+        transport = self._transport
+        if n == 0:
+            return b""
+        while (found := self.take(kind, n)) is None:
+            data = await transport.recv(self.want(kind, n))
+            if not data:
+                return self.rest(kind, n)
+            self.feed(data)
+        return bytes(found)
+
     async def _reading(self, what: str, fn: Callable[..., Awaitable[_T]], *args: Any) -> _T:
-        side = self._reader
-        side.enter(what)
+        self.enter(READ, what)
         try:
             if self._transport.closed:
                 raise closed(what)
+            await checkpoint()
             return await fn(*args)
         finally:
-            side.leave()
-
-    async def _read(self, n: int) -> bytes:
-        if n == 0:
-            return b""
-        if self._pos < len(self._buf):
-            return self._take(min(n, len(self._buf) - self._pos))
-        if n >= _CHUNK or not self._transport.greedy:
-            return await self._transport.recv(n)
-        await self._fill(_CHUNK)
-        return self._take(min(n, len(self._buf)))
-
-    async def _exactly(self, n: int) -> bytes:
-        while len(self._buf) - self._pos < n:
-            left = n - (len(self._buf) - self._pos)
-            if not await self._fill(max(left, _CHUNK) if self._transport.greedy else left):
-                partial = self._take(len(self._buf) - self._pos)
-                raise IncompleteRead(partial, f"{n} were asked for")
-        return self._take(n)
-
-    async def _until(self, sep: bytes, limit: int, line: bool) -> bytes:
-        start = self._pos
-        while True:
-            at = self._buf.find(sep, start, self._pos + limit)
-            if at >= 0:
-                return self._take(at + len(sep) - self._pos)
-            have = len(self._buf) - self._pos
-            if have >= limit:
-                what = "line" if line else f"bytes up to {sep!r}"
-                raise LimitExceeded(f"the {what} did not end within {limit} bytes")
-            done = max(0, have - len(sep) + 1)
-            if not await self._fill(_CHUNK):
-                rest = self._take(have)
-                if line:
-                    return rest
-                raise IncompleteRead(rest, f"without {sep!r}")
-            start = self._pos + done
-
-    async def _into(self, view: memoryview) -> int:
-        data = await self._read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def _take(self, n: int) -> bytes:
-        """The next n bytes, which are there."""
-        buf, pos = self._buf, self._pos
-        end = pos + n
-        if end == len(buf):
-            self._buf, self._pos = b"", 0
-            return bytes(buf if pos == 0 else memoryview(buf)[pos:])
-        self._pos = end
-        return bytes(memoryview(buf)[pos:end])
-
-    async def _fill(self, n: int) -> bool:
-        """Have more in the buffer; False at the end."""
-        data = await self._transport.recv(n)
-        if self._pos == len(self._buf):
-            self._buf, self._pos = data, 0
-        elif data:
-            buf = self._buf
-            if type(buf) is not bytearray:
-                self._buf = buf = bytearray(memoryview(buf)[self._pos :])
-            else:
-                del buf[: self._pos]
-            self._pos = 0
-            buf += data
-        return bool(data)
+            self.leave(READ)
 
     def detach(self) -> bytes:
         """Give up the buffer: what has come and was not read. For a protocol's switch, when
         nobody reads. Raises RuntimeError when somebody does."""
-        self._reader.enter("detach")
-        data = self._take(len(self._buf) - self._pos)
-        self._reader.leave()
-        return data
+        self.enter(READ, "detach")
+        try:
+            return bytes(self.take(None, self.buffered()) or b"")
+        finally:
+            self.leave(READ)
 
     # ---- writing
 
-    def write(self, data: Buffer) -> Coroutine[Any, Any, None]:
+    def write(self, data: Buffer) -> Awaitable[None]:
         """Write all of data, which must not change until then."""
         return self._writing("write", self._transport.send, bytesof(data, "write"))
 
@@ -370,18 +287,18 @@ class Conn:
         return self._writing("sendfile", self._transport.sendfile, file, at, most)
 
     async def _writing(self, what: str, fn: Callable[..., Awaitable[_T]], *args: Any) -> _T:
-        side = self._writer
-        side.enter(what)
+        self.enter(WRITE, what)
         try:
             if self._transport.closed:
                 raise closed(what)
+            await checkpoint()
             return await fn(*args)
         except BaseException as exc:
             if not hasattr(exc, "written"):
                 exc.written = 0  # type: ignore[attr-defined]
             raise
         finally:
-            side.leave()
+            self.leave(WRITE)
 
     def close_write(self) -> Coroutine[Any, Any, None]:
         """Send no more: the other end reads to the end, and may go on to send."""
@@ -438,8 +355,9 @@ class Conn:
         return self._reading("recv_fds", self._recvfds, fn, size, most)
 
     async def _recvfds(self, fn: Any, n: int, most: int) -> tuple[bytes, list[int]]:
-        if self._pos < len(self._buf):
-            return self._take(min(n, len(self._buf) - self._pos)), []
+        found = self.take(None, n)
+        if found is not None:
+            return bytes(found), []
         data, fds = await fn(n, most)
         return data, fds
 

@@ -19,7 +19,7 @@ from ..runtime.timers import sleep
 from .address import Address, checknetwork, hostport, shown, unixpath
 from .conn import Conn
 from .lookup import Info, resolve
-from .stream import Stream, tune
+from .stream import Stream, Streamconn, tune
 
 __all__ = ["dial"]
 
@@ -82,7 +82,7 @@ def conn(sock: _socket.socket, where: Any) -> Conn:
         tune(sock)
     except OSError:
         pass  # it is broken already, as its first use will tell
-    return Conn(Stream(sock, where))
+    return Streamconn(Stream(sock, where))
 
 
 def interleaved(infos: list[Info]) -> list[Info]:

@@ -15,7 +15,7 @@ from ..runtime.timers import sleep
 from .address import Address, checknetwork, hostport, shown, unixpath
 from .conn import Conn, checksize
 from .lookup import resolve
-from .stream import Stream, tune
+from .stream import Stream, Streamconn, tune
 
 __all__ = ["Listener", "bound", "listen"]
 
@@ -71,7 +71,7 @@ class Listener:
             return self._conn(sock, remote)
 
     def _conn(self, sock: _socket.socket, remote: Any) -> Conn:
-        return Conn(Stream(sock, remote))
+        return Streamconn(Stream(sock, remote))
 
     async def _accept(self) -> tuple[_socket.socket, Any]:
         sock = self.sock

@@ -9,12 +9,13 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import IO, Any, TypeVar
 
+from ..runtime.netconn import connread, connwrite
 from ..runtime.netfd import Using, closesock
 from ..runtime.pollfile import Pollfile
-from .conn import READ, WRITE, Transport, closed, written
+from .conn import READ, WRITE, Buffer, Conn, Transport, bytesof, closed, written
 from .file import late
 
-__all__ = ["Stream", "tune"]
+__all__ = ["Stream", "Streamconn", "tune"]
 
 _T = TypeVar("_T")
 _IOV = 1024
@@ -165,3 +166,18 @@ class Stream(Transport):
         raw = self.sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)
         pid, uid, gid = struct.unpack("3i", raw)
         return pid, uid, gid
+
+
+class Streamconn(Conn):
+    """A Conn over a Stream, whose reads and writes are ops."""
+
+    __slots__ = ()
+
+    def _get(self, what: str, kind: Any, n: int) -> Awaitable[bytes]:
+        op: Awaitable[bytes] = connread(self, kind, n)
+        return op
+
+    def write(self, data: Buffer) -> Awaitable[None]:
+        view = data if type(data) is bytes else bytesof(data, "write")
+        op: Awaitable[None] = connwrite(self, view)
+        return op

@@ -170,4 +170,31 @@ gort_sendnow_(PyObject *sock, PyObject *data, int64_t *at)
 #define gort_sendnow(op) gort_sendnow_((op)->__pyx_base.__pyx_base.__pyx_base.value, \
                                        (op)->__pyx_base.error, &(op)->n)
 
+/* The same for a Conn, whose `got` is the socket, and then what came. */
+#define gort_connrecv(c, n) gort_recvnow_(&(c)->got, (n))
+#define gort_connsend(op, sock) gort_sendnow_((sock), (op)->__pyx_base.error, &(op)->n)
+
+/* A Conn's buffer is bytes, or a bytearray that only this module sees. */
+#define gort_bufstr(buf) \
+    (PyBytes_Check(buf) ? PyBytes_AS_STRING(buf) : PyByteArray_AS_STRING(buf))
+#define gort_bufcut(buf, start, n) \
+    (PyBytes_CheckExact(buf) && (start) == 0 && (n) == PyBytes_GET_SIZE(buf) \
+         ? Py_NewRef(buf) \
+         : PyBytes_FromStringAndSize(gort_bufstr(buf) + (start), (n)))
+
+/* Where sep, which is not empty, lies in buf between start and end; -1. */
+static Py_ssize_t __attribute__((unused))
+gort_buffind(PyObject *buf, PyObject *sep, Py_ssize_t start, Py_ssize_t end)
+{
+    const char *at, *s = gort_bufstr(buf);
+    Py_ssize_t n = PyBytes_GET_SIZE(sep);
+    if (end - start < n)
+        return -1;
+    if (n == 1)
+        at = memchr(s + start, PyBytes_AS_STRING(sep)[0], (size_t)(end - start));
+    else
+        at = memmem(s + start, (size_t)(end - start), PyBytes_AS_STRING(sep), (size_t)n);
+    return at ? at - s : -1;
+}
+
 #endif

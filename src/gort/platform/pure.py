@@ -823,6 +823,34 @@ def sendnow(op: Any) -> int:
     return 0
 
 
+def connrecv(c: Any, n: int) -> int:
+    try:
+        c.got = c.got.recv(n, _MSG_DONTWAIT)
+    except OSError as exc:
+        return exc.errno or errno.EIO
+    return 0
+
+
+def connsend(op: Any, sock: Any) -> int:
+    data = memoryview(op.error)
+    try:
+        while op.n < len(data):
+            op.n += sock.send(data[op.n :], _MSG_DONTWAIT)
+    except OSError as exc:
+        return exc.errno or errno.EIO
+    return 0
+
+
+def buffind(buf: bytes | bytearray, sep: bytes, start: int, end: int) -> int:
+    """Where sep lies in buf between start and end; -1."""
+    return buf.find(sep, start, end)
+
+
+def bufcut(buf: bytes | bytearray, start: int, n: int) -> bytes:
+    """n bytes of buf from start on."""
+    return bytes(memoryview(buf)[start : start + n])
+
+
 def newosproc(fn: Callable[[Any], None], arg: Any, name: str) -> threading.Thread:
     """Start a daemon thread that runs fn(arg); raises RuntimeError when the OS refuses."""
     return startthread(fn, arg, name)

@@ -58,6 +58,8 @@ cdef class Iowait(Op):
     @cython.locals(pd=Polldesc, fresh=Polldesc, late=Iowait)
     cdef int start(self, P pp) noexcept
     cdef int barred(self, object sock) noexcept
+    cdef bint islate(self) noexcept
+    cdef bint waitsfor(self, object f) noexcept
     @cython.final
     cdef void queueread(self, Polldesc pd) noexcept
     @cython.final

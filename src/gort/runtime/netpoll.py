@@ -221,6 +221,13 @@ class Iowait(Op):
             return GONE
         return 0
 
+    def islate(self) -> bool:
+        return False
+
+    def waitsfor(self, f: Any) -> bool:
+        """Whether f's deadlines are its own."""
+        return self.value is f
+
     @cython.final
     def queueread(self, pd: Polldesc) -> None:
         """Wait to read pd. np.lock is held."""
@@ -233,7 +240,7 @@ class Iowait(Op):
         something there; False when it is not so."""
         lock(np.lock)
         pd: Polldesc = np.pds.get(self.fd)
-        if pd is None or not pd.kept or pd.ref is not self.ref or pd.more:
+        if pd is None or not pd.kept or pd.ref is not self.ref or pd.more or self.islate():
             if pd is not None:
                 pd.more = False
             unlock(np.lock)

@@ -77,7 +77,6 @@ cdef class Op(Awaitable):
     @cython.locals(gp=G)
     cdef int lost(self, M mp, int64_t won) noexcept
     cdef void unqueue(self) noexcept
-    @cython.final
     cdef int fail(self, object exc) noexcept
     @cython.final
     cdef int foreign(self, M mp, G gp) noexcept

@@ -57,6 +57,10 @@ cdef class Filewait(Iowait):
     cdef int finish(self) noexcept
 
 @cython.no_gc
+cdef class Checkpoint(Op):
+    pass
+
+@cython.no_gc
 cdef class Gatewait(Op):
     cdef int mode
     @cython.locals(f=Pollfile, reading=bint)

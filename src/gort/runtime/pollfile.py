@@ -188,7 +188,7 @@ def latefile(f: Pollfile, mode: int) -> Iowait | None:
 def lateops(f: Pollfile, pd: Polldesc, op: Iowait | None, list_: Iowait | None) -> Iowait | None:
     while op is not None:
         next = op.next
-        if op.value is f and cas(op.won, WPENDING, WREADY):
+        if op.waitsfor(f) and cas(op.won, WPENDING, WREADY):
             dequeue(pd, op)
             op.mode |= LATE
             op.next = list_
@@ -284,6 +284,22 @@ class Filewait(Iowait):
 
 @cython.no_gc
 @cython.cclass
+class Checkpoint(Op):
+    """A safe-point, and where a cancel is raised: what an op's first step does."""
+
+    __slots__ = ()
+
+
+def checkpoint() -> Checkpoint:
+    """Await it before what takes effect without an op."""
+    op = Checkpoint.__new__(Checkpoint)
+    if not cython.compiled:
+        op.__init__()  # type: ignore[misc]
+    return op
+
+
+@cython.no_gc
+@cython.cclass
 class Gatewait(Op):
     """A wait at a gate, which lies in `value`."""
 
@@ -360,3 +376,4 @@ def newgatewait(f: Pollfile, mode: int) -> Gatewait:
 
 install_slots(Filewait)
 install_slots(Gatewait)
+install_slots(Checkpoint)
