@@ -89,12 +89,16 @@ class Serving:
 
     async def finish(self, grace: float) -> None:
         """Give those that run so many seconds, and then cancel them."""
-        async with shield(grace):
-            await self.wg.wait()
-        for g in list(self.running.values()):
-            g.cancel()
-        async with shield():
-            await self.wg.wait()
+        try:
+            async with shield(grace):
+                await self.wg.wait()
+        finally:
+            with self.mu:
+                running = list(self.running.values())
+            for g in running:
+                g.cancel()
+            async with shield():
+                await self.wg.wait()
 
 
 async def serve(

@@ -283,7 +283,7 @@ class Socket:
     def knock(self, to: Any) -> None:
         """A connect comes to who listens there, if somebody does."""
         at = whose(self.net.listeners, to)
-        if self.state != "connecting":
+        if self.state != "connecting" or self.fd < 0:
             return
         if at is None or len(at.backlog) >= at.limit:
             self.answered(errno.ECONNREFUSED if self.family != real.AF_UNIX else errno.ENOENT)
