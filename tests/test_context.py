@@ -609,3 +609,141 @@ def test_outside() -> None:
     ):
         with pytest.raises(RuntimeError, match="no gort runtime is up"):
             call()
+
+
+# context.scope
+
+
+def test_scope_ends_by_cancel(procs: int) -> None:
+    async def main() -> None:
+        ctx, cancel = context.with_cancel(context.background())
+        why = KeyError("why")
+        gort.go(cancel, why)
+        with pytest.raises(KeyError) as caught:
+            async with context.scope(ctx):
+                await gort.chan().recv()
+        assert caught.value is why
+        await gort.sleep(0)  # the scope is over
+
+    gort.run(main, procs=procs)
+
+
+def test_scope_ends_by_deadline() -> None:
+    async def main() -> None:
+        ctx, cancel = context.with_timeout(context.background(), 0.001)
+        with pytest.raises(context.DeadlineExceeded):
+            async with context.scope(ctx):
+                await gort.sleep(3600)
+        child = context.with_value(ctx, "k", 1)
+        with pytest.raises(context.DeadlineExceeded):
+            async with context.scope(child):
+                await gort.sleep(3600)
+        cancel()
+
+    gort.run(main)
+
+
+def test_scope_of_a_context_that_is_done() -> None:
+    """The first await raises; a block without one just ends."""
+
+    async def main() -> None:
+        ctx, cancel = context.with_cancel(context.background())
+        cancel()
+        async with context.scope(ctx):
+            pass
+        seen = []
+        with pytest.raises(context.Canceled):
+            async with context.scope(ctx):
+                seen.append(1)
+                await gort.gosched()
+                seen.append(2)
+        assert seen == [1]
+
+    gort.run(main)
+
+
+def test_scope_that_ends_otherwise() -> None:
+    async def main() -> None:
+        async with context.scope(context.background()):
+            await gort.gosched()
+        ctx, cancel = context.with_cancel(context.background())
+        async with context.scope(ctx):
+            await gort.gosched()
+        with pytest.raises(ZeroDivisionError):
+            async with context.scope(ctx):
+                cancel()
+                raise ZeroDivisionError
+        await gort.gosched()
+
+    gort.run(main)
+
+
+def test_scope_and_what_is_around_it() -> None:
+    """An outer cancel passes; a shield within holds; a group's children are reached."""
+
+    async def main() -> None:
+        ctx, cancel = context.with_cancel(context.background())
+        with pytest.raises(TimeoutError):
+            async with gort.timeout(0.001), context.scope(ctx):
+                await gort.sleep(3600)
+        done = []
+        with pytest.raises(context.Canceled):
+            async with context.scope(ctx):
+                async with gort.shield():
+                    cancel()
+                    await gort.sleep(0.001)
+                    done.append(1)
+                await gort.gosched()
+                done.append(2)
+        assert done == [1]
+        ctx, cancel = context.with_cancel(context.background())
+        with pytest.raises(context.Canceled):
+            async with context.scope(ctx), gort.group() as grp:
+                g = grp.go(gort.sleep, 3600)
+                await gort.gosched()
+                cancel()
+        assert type(g.exception()) is gort.Cancelled
+
+    gort.run(main)
+
+
+def test_scope_leaves_nothing() -> None:
+    """A context that lives on keeps nothing of a scope that was left."""
+
+    async def main() -> None:
+        ctx, cancel = context.with_cancel(context.background())
+
+        class Thing:
+            pass
+
+        async def block() -> weakref.ref[Any]:
+            sc = context.scope(ctx)
+            thing = Thing()
+            async with sc:
+                await gort.gosched()
+            return weakref.ref(thing)
+
+        g = gort.go(block)
+        ref = weakref.ref(g)
+        assert (await g)() is None
+        del g
+        gc.collect()
+        assert ref() is None
+        cancel()
+
+    gort.run(main)
+
+
+def test_scope_wrong() -> None:
+    with pytest.raises(TypeError, match="scope wants a parent Context"):
+        context.scope(5)  # type: ignore[arg-type]
+
+    async def main() -> None:
+        sc = context.scope(context.background())
+        async with sc:
+            pass
+        with pytest.raises(RuntimeError, match="entered already"):
+            async with sc:
+                pass
+
+    gort.run(main)

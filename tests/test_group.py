@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import AsyncIterator
@@ -901,3 +902,155 @@ def test_churn(procs: int) -> None:
         return len(seen)
 
     assert gort.run(main, procs=procs) >= 2
+
+
+class Handler(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+async def _fails(c: gort.Chan[None]) -> None:
+    await c.recv_ok()
+    raise ValueError("x")
+
+
+def test_on_error_log(procs: int) -> None:
+    """A failure is logged, the others go on, and the block ends without an error."""
+    handler = Handler()
+    log = logging.getLogger("gort.group")
+    log.addHandler(handler)
+
+    async def goes_on(c: gort.Chan[None], out: list[int]) -> None:
+        await c.recv_ok()
+        await gort.sleep(0.001)
+        out.append(1)
+
+    async def main() -> list[int]:
+        out: list[int] = []
+        c: gort.Chan[None] = gort.chan()
+        async with gort.group(on_error="log") as grp:
+            gs = [grp.go(_fails, c), grp.go(goes_on, c, out), grp.go(_fails, c)]
+            c.close()
+        assert type(gs[0].exception()) is ValueError
+        return out
+
+    try:
+        assert gort.run(main, procs=procs) == [1]
+    finally:
+        log.removeHandler(handler)
+    assert len(handler.records) == 2
+    record = handler.records[0]
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert type(record.exc_info[1]) is ValueError
+    assert "_fails" in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("limit", [None, 1])
+def test_on_error_function(kind: str, limit: int | None, procs: int) -> None:
+    """It is told of each, above the limit, and the block waits for it."""
+
+    async def main() -> None:
+        told: list[tuple[object, object]] = []
+
+        def plain(g: gort.Goroutine[Any], exc: BaseException) -> None:
+            assert g.done()
+            told.append((g, exc))
+
+        async def slow(g: gort.Goroutine[Any], exc: BaseException) -> None:
+            await gort.sleep(0.002)
+            plain(g, exc)
+
+        c: gort.Chan[None] = gort.chan()
+        c.close()
+        async with gort.group(limit, on_error=plain if kind == "plain" else slow) as grp:
+            gs = [grp.go(_fails, c) for _ in range(5)]
+        assert {g for g, _ in told} == set(gs)
+        assert all(exc is g.exception() for g, exc in told)
+
+    gort.run(main, procs=procs)
+
+
+def test_on_error_that_fails_cancels() -> None:
+    async def main() -> None:
+        c: gort.Chan[None] = gort.chan()
+        c.close()
+
+        def bad(g: gort.Goroutine[Any], exc: BaseException) -> None:
+            raise KeyError("handler")
+
+        with pytest.raises(ExceptionGroup) as caught:
+            async with gort.group(on_error=bad) as grp:
+                grp.go(_fails, c)
+                await gort.sleep(3600)
+        assert [type(e) for e in caught.value.exceptions] == [KeyError]
+
+    gort.run(main)
+
+
+def test_on_error_and_the_body() -> None:
+    """The body's own error cancels and is raised; so does a child's SystemExit."""
+
+    async def main() -> None:
+        never: gort.Chan[None] = gort.chan()
+        with pytest.raises(ExceptionGroup) as caught:
+            async with gort.group(on_error="log") as grp:
+                g = grp.go(never.recv)
+                await gort.gosched()
+                raise ZeroDivisionError
+        assert [type(e) for e in caught.value.exceptions] == [ZeroDivisionError]
+        assert type(g.exception()) is gort.Cancelled
+
+        def leave() -> None:
+            raise SystemExit(3)
+
+        with pytest.raises(SystemExit):
+            async with gort.group(on_error="log") as grp:
+                grp.go(leave)
+                await never.recv()
+
+    gort.run(main)
+
+
+def test_on_error_of_a_group_that_is_cancelled() -> None:
+    """Who fails in its cleanup is told of, too; an async handler is cancelled as all."""
+    told: list[str] = []
+
+    async def main() -> None:
+        never: gort.Chan[None] = gort.chan()
+
+        async def child() -> None:
+            try:
+                await never.recv()
+            finally:
+                raise ValueError("cleanup")
+
+        async def handler(g: gort.Goroutine[Any], exc: BaseException) -> None:
+            told.append(str(exc))
+            try:
+                await gort.sleep(3600)
+            except gort.Cancelled:
+                told.append("cancelled")
+                raise
+
+        async with gort.group(on_error=handler) as grp:
+            grp.go(child)
+            await gort.gosched()
+            await gort.sleep(0.001)
+            grp.cancel()
+
+    gort.run(main)
+    assert told == ["cleanup", "cancelled"]
+
+
+def test_on_error_wrong() -> None:
+    with pytest.raises(ValueError, match=r'must be "cancel", "log" or a function, not \'ignore\''):
+        gort.group(on_error="ignore")
+    for wrong in (None, 5):
+        with pytest.raises(TypeError, match='must be "cancel", "log" or a function, not'):
+            gort.group(on_error=wrong)

@@ -11,7 +11,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
-from . import context, net, signal, sync, time
+from . import context, logging, net, signal, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.boot import imported as _imported
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
@@ -31,7 +31,7 @@ from .runtime.sysmon import DeadlockError
 from .runtime.ticks import after, tick
 from .runtime.timeout import shield, timeout
 from .runtime.timers import sleep
-from .runtime.traceback import current
+from .runtime.traceback import current, set_name
 from .runtime.world import gomaxprocs
 
 __version__ = "0.1.0"
@@ -61,6 +61,7 @@ __all__ = [
     "group",
     "init",
     "lock_os_thread",
+    "logging",
     "net",
     "notify_closing",
     "num_cpu",
@@ -68,6 +69,7 @@ __all__ = [
     "run",
     "select",
     "set_max_threads",
+    "set_name",
     "shield",
     "signal",
     "sleep",

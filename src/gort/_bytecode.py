@@ -1,4 +1,5 @@
-"""Functions that are never compiled, for the sake of their frames."""
+"""Functions that are never compiled, for the sake of their frames, or of their coroutines,
+which keep their names when they have ended."""
 
 from __future__ import annotations
 
@@ -6,13 +7,25 @@ import _thread
 import contextvars
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 
 def safepoint() -> None:
     """Let the interpreter do what waits for this thread: signal handlers, and on a
     free-threaded build the reference counts that other threads left to it."""
+
+
+async def drive(op: Awaitable[Any]) -> Any:
+    """A goroutine that awaits an op."""
+    return await op
+
+
+async def handle(fn: Callable[[Any, BaseException], Any], g: Any, exc: BaseException) -> None:
+    """A goroutine that tells a group's on_error of a failure."""
+    done = fn(g, exc)
+    if isinstance(done, Awaitable):
+        await done
 
 
 def owncontext() -> dict[str, Any]:

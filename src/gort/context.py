@@ -10,8 +10,9 @@
         if i == 0:
             raise ctx.err()
 
-A context only tells that its work is to end; it cancels no goroutine. Where the
-work is written for gort, `gort.timeout` and `gort.group` cancel it by themselves.
+A context only tells that its work is to end; it cancels no goroutine, but for what
+stands in `async with context.scope(ctx):`. Where the work is written for gort,
+`gort.timeout` and `gort.group` cancel it by themselves.
 """
 
 from .runtime.context import (
@@ -22,6 +23,7 @@ from .runtime.context import (
     DeadlineExceeded,
     after_func,
     background,
+    scope,
     with_cancel,
     with_deadline,
     with_timeout,
@@ -36,6 +38,7 @@ __all__ = [
     "DeadlineExceeded",
     "after_func",
     "background",
+    "scope",
     "with_cancel",
     "with_deadline",
     "with_timeout",

@@ -1,7 +1,7 @@
 from collections.abc import Callable
-from typing import Any, ParamSpec, final
+from typing import Any, Literal, ParamSpec, final
 
-from . import Chan
+from . import Chan, _Op
 
 __all__ = [
     "AfterFunc",
@@ -11,6 +11,7 @@ __all__ = [
     "DeadlineExceeded",
     "after_func",
     "background",
+    "scope",
     "with_cancel",
     "with_deadline",
     "with_timeout",
@@ -38,6 +39,12 @@ class CancelFunc:
 class AfterFunc:
     def __call__(self) -> bool: ...
 
+@final
+class _Scope:
+    def __aenter__(self) -> _Op[_Scope]: ...
+    def __aexit__(self, *exc: object) -> _Op[Literal[False]]: ...
+
+def scope(ctx: Context) -> _Scope: ...
 def background() -> Context: ...
 def with_cancel(parent: Context) -> tuple[Context, CancelFunc]: ...
 def with_timeout(parent: Context, seconds: float) -> tuple[Context, CancelFunc]: ...

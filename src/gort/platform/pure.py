@@ -368,6 +368,19 @@ def settraceback(exc: BaseException, tb: Any) -> None:
     BaseException.with_traceback(exc, tb)
 
 
+def nameof(what: Any) -> Any:
+    """The qualified name of what a goroutine runs; see spawn.h."""
+    if isinstance(what, str):
+        return what
+    if isinstance(what, tuple):
+        what = what[0]
+    try:
+        name = what.__qualname__
+    except Exception:
+        return None
+    return name if isinstance(name, str) else None
+
+
 def gctrack(o: Any, value: Any) -> None:
     pass
 

@@ -75,6 +75,7 @@ from .pure import (
     linktake,
     lockstat,
     moved,
+    nameof,
     opdrop,
     queue,
     queueput,

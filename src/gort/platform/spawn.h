@@ -144,6 +144,31 @@ gort_settraceback(PyObject *exc, PyObject *tb)
     PyException_SetTraceback(exc, tb);
 }
 
+/* The qualified name of what a goroutine runs: its coroutine, (fn, args, kwargs) of a plain one,
+ * or, once it has ended, the name itself. None where it has none. May run a user's code. */
+static PyObject *__attribute__((unused))
+gort_nameof(PyObject *what)
+{
+    if (PyUnicode_Check(what))
+        return Py_NewRef(what);
+#if PY_VERSION_HEX < 0x030E0000
+    if (gort_likely(PyCoro_CheckExact(what)))
+        return Py_NewRef(((PyCoroObject *)what)->cr_qualname);
+#endif
+    if (PyTuple_Check(what))
+        what = PyTuple_GET_ITEM(what, 0);
+    if (PyMethod_Check(what))
+        what = PyMethod_GET_FUNCTION(what);
+    if (PyFunction_Check(what))
+        return Py_NewRef(((PyFunctionObject *)what)->func_qualname);
+    PyObject *name = PyObject_GetAttrString(what, "__qualname__");
+    if (name && PyUnicode_Check(name))
+        return name;
+    PyErr_Clear();
+    Py_XDECREF(name);
+    return Py_NewRef(Py_None);
+}
+
 /* ---- await of a G --------------------------------------------------------------- */
 static inline void
 gort_awaitby(PyObject *type, unaryfunc fn)

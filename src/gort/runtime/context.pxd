@@ -1,10 +1,11 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport atomic, cas, load, nanotime, store, usleep
+from ..platform.native cimport RAISE, RETURN, Awaitable, atomic, cas, install_slots, load, nanotime, store, usleep
 from .chan cimport Chan, closechan, enter, leave, needruntime
 from .gmp cimport P, Sched, sched
 from .gofunc cimport Gofunc, newgofunc, startfunc
+from .scope cimport Leavescope, Scope, cancelscope, enterscope, leave as leaveblock
 from .ticks cimport dropped, sweep
 from .timers cimport Timer as Rttimer, anyp, armtimer, deadline as deadlinein, stoptimer
 
@@ -46,9 +47,24 @@ cdef class CancelFunc:
 cdef class AfterFunc:
     cdef Node node
     cdef Gofunc func
+    cdef Scope sc
     cdef atomic state
     cdef object __weakref__
 
+cdef class Ctxscope(Scope):
+    cdef Context ctx
+    cdef AfterFunc stop
+    cdef object verdict(self, object exc, bint own, bint outer)
+
+@cython.no_gc
+cdef class Enterctx(Awaitable):
+    cdef Ctxscope sc
+    cdef int step(self) noexcept
+
+cdef void setscope(Enterctx op, Ctxscope sc)
+@cython.locals(stop=AfterFunc, node=Node)
+cdef void watch(Ctxscope sc)
+cdef void setcontext(Ctxscope sc, Context ctx)
 cdef Context checkparent(object parent, str what)
 @cython.locals(node=Node, ctx=Context)
 cdef Context newcontext(Context parent, int64_t when)

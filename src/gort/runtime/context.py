@@ -28,14 +28,29 @@ import cython
 from .._where import kind
 from .chan import Chan, ChanClosed
 from .gofunc import Gofunc
+from .park import uncancelled
+from .scope import Leavescope, Scope
 from .timers import Timer as Rttimer
 from .timers import seconds_of
 
 if not cython.compiled:
-    from ..platform import atomic, cas, load, nanotime, store, usleep
+    from ..platform import (
+        RAISE,
+        RETURN,
+        Awaitable,
+        atomic,
+        cas,
+        install_slots,
+        load,
+        nanotime,
+        store,
+        usleep,
+    )
     from .chan import closechan, enter, leave, needruntime
     from .gmp import sched
     from .gofunc import newgofunc, startfunc
+    from .scope import cancelscope, enterscope
+    from .scope import leave as leaveblock
     from .ticks import dropped, sweep
     from .timers import anyp, armtimer, stoptimer
     from .timers import deadline as deadlinein
@@ -182,11 +197,14 @@ class AfterFunc:
     """The stop function of after_func: True if it kept the call from starting, False
     if that has started or was stopped before."""
 
-    __slots__ = ("node", "func", "state", "__weakref__")
+    # sc: in place of func, the scope that it cancels.
 
-    def __init__(self, node: Node | None, func: Gofunc) -> None:
+    __slots__ = ("node", "func", "sc", "state", "__weakref__")
+
+    def __init__(self, node: Node | None, func: Gofunc | None) -> None:
         if not cython.compiled:
             self.state = atomic()
+            self.sc = None
         self.node = node
         self.func = func
 
@@ -405,6 +423,87 @@ def after_func(ctx: Context, fn: Callable[..., Any], /, *args: Any, **kwargs: An
     return stop
 
 
+class Ctxscope(Scope):
+    """context.scope(ctx)."""
+
+    __slots__ = ("ctx", "stop")
+
+    def __aenter__(self) -> Enterctx:
+        op = Enterctx.__new__(Enterctx)
+        if not cython.compiled:
+            op.__init__()  # type: ignore[misc]
+        setscope(op, self)
+        return op
+
+    def __aexit__(self, et: Any, exc: Any, tb: Any) -> Leavescope:
+        stop = self.stop
+        self.stop = None
+        if stop is not None and cas(stop.state, LIVE, CANCELLED):
+            unregister(stop)
+        return leaveblock(self, exc)
+
+    def verdict(self, exc: Any, own: bool, outer: bool) -> Any:
+        if not own or outer or exc is None:
+            return False
+        rest = uncancelled(exc)
+        if rest is not None:
+            return False if rest is exc else rest
+        return self.ctx.cause()
+
+
+@cython.no_gc
+@cython.cclass
+class Enterctx(Awaitable):
+    """`__aenter__` of a Ctxscope; gives it."""
+
+    __slots__ = ("sc",)
+
+    def step(self) -> int:
+        exc = enterscope(self.sc)
+        if exc is None:
+            watch(self.sc)
+        self.value = self.sc if exc is None else exc
+        return RETURN if exc is None else RAISE
+
+
+def setscope(op: Enterctx, sc: Ctxscope) -> None:
+    op.sc = sc
+
+
+def watch(sc: Ctxscope) -> None:
+    """Have the end of sc's context cancel sc."""
+    node = sc.ctx.node
+    if node is not None:
+        stop = AfterFunc(node, None)
+        stop.sc = sc
+        sc.stop = stop
+        register(node, stop)
+
+
+def scope(ctx: Context) -> Ctxscope:
+    """`async with context.scope(ctx):` a block that ends when ctx is done.
+
+    From then on, at once if it is done already, every op in the block raises Cancelled;
+    if that ends the block, ctx.cause() comes out of it. A block that ends otherwise
+    raises nothing of its own, and one that an outer scope cancelled too leaves the
+    Cancelled to that. Nests with gort.timeout, gort.group and gort.shield.
+
+    Raises TypeError for what is no Context. Entering raises RuntimeError outside a
+    goroutine and on a second use.
+    """
+    sc = Ctxscope.__new__(Ctxscope)
+    if not cython.compiled:
+        sc.__init__()  # type: ignore[misc]
+        sc.stop = None
+    setcontext(sc, checkparent(ctx, "scope"))
+    return sc
+
+
+def setcontext(sc: Ctxscope, ctx: Context) -> None:
+    sc.ctx = ctx
+    sc.seconds = math.inf
+
+
 def pins() -> dict[int, Node]:
     gen = load(sched.gen)
     now = pinned.setdefault(gen, {})
@@ -445,7 +544,11 @@ def runafter(f: AfterFunc) -> None:
         unregister(f)
         func = f.func
         f.func = None
-        startfunc(func)
+        if func is not None:
+            startfunc(func)
+        elif f.sc is not None:
+            cancelscope(f.sc)
 
 
+install_slots(Enterctx)
 initbackground(_background)

@@ -35,7 +35,8 @@ class GoroutineInfo:
 
     waited: the seconds since it began to wait, to within 30 ms; 0.0 when it does
     not. created_by: the line with the `go`, None for main. locked: whether it is
-    locked to its thread. stack: oldest frame first, as in module traceback.
+    locked to its thread. stack: oldest frame first, as in module traceback. name: as
+    Goroutine.name.
     """
 
     id: int
@@ -48,6 +49,7 @@ class GoroutineInfo:
     cancelled: bool
     system: bool
     stack: traceback.StackSummary
+    name: str
 
     def __repr__(self) -> str:
         last = self.stack[len(self.stack) - 1] if self.stack else None
@@ -87,6 +89,7 @@ def record(gp: G, frames: dict[int, Any], now: int) -> GoroutineInfo:
         cancelled=load(gp.cancelreq) != 0,
         system=gp.issystem != 0,
         stack=traceback.StackSummary.from_list(stack),
+        name=gp.name,
     )
 
 

@@ -28,6 +28,8 @@ cdef extern from "native.h":
 
 cdef extern from "spawn.h":
     G recordget "gort_recordget"()
+    object nameof "gort_nameof"(object what)
+    void settraceback "gort_settraceback"(object exc, object tb) noexcept
     void gctrack "gort_gctrack"(G gp, object value) noexcept
 
     ctypedef bint (*recordfn "gort_recordfn")(PyObject* o) noexcept
@@ -273,6 +275,10 @@ cdef M allocm(int64_t id, int64_t gen)
 cdef void freem(M mp)
 @cython.locals(pp=P)
 cdef P allocp(int64_t id)
+@cython.locals(raised=bint)
+cpdef str nameofg(G gp)
+@cython.locals(dead=bint)
+cdef object exceptionof(G gp)
 cdef void greset(G gp) noexcept
 
 cdef inline bint gfinal(PyObject* o) noexcept:

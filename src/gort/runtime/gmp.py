@@ -34,6 +34,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import weakref
 from typing import Any
 
 import cython
@@ -56,12 +57,14 @@ if not cython.compiled:
         lock,
         moved,
         mutex,
+        nameof,
         note,
         noteclear,
         queue,
         recordget,
         ring,
         ringtake,
+        settraceback,
         slot,
         slotclear,
         store,
@@ -233,6 +236,19 @@ class G:
         """Whether it has finished."""
         return load(self.status_) == Gdead
 
+    @property
+    def name(self) -> str:
+        """What gort.set_name gave it; else the qualified name of its function."""
+        return nameofg(self)
+
+    def exception(self) -> BaseException | None:
+        """What it raised, or None; for a goroutine that has ended, from any thread.
+
+        The exception counts as retrieved: it is no panic any more. Raises
+        RuntimeError while it runs: await it, or look at done() first.
+        """
+        return exceptionof(self)
+
     def cancel(self) -> None:
         """Make every op that it awaits from now on raise Cancelled.
 
@@ -254,7 +270,7 @@ class G:
         reason = self.wait_reason
         where = callsite_of(self.callcode, self.calllasti)
         made = f" created by {where[2]} at {where[0]}:{where[1]}" if where else ""
-        return f"<Goroutine {self.goid} [{reason or self.status}]{made}>"
+        return f"<Goroutine {self.goid} {nameofg(self)} [{reason or self.status}]{made}>"
 
     def __del__(self) -> None:
         # The last handle is gone: an exception that nobody can retrieve is a panic.
@@ -684,6 +700,38 @@ def newg(coro: object, goid: int) -> G:
     gp.coro = coro
     gp.goid = goid
     return moved(gp)
+
+
+names: dict[weakref.ref[G], str] = {}
+"""What gort.set_name named; a record that has a weak reference is no other goroutine's later."""
+
+
+def nameofg(gp: G) -> str:
+    if names:
+        name = names.get(weakref.ref(gp))
+        if name is not None:
+            return name
+    lock(gp.lock)  # its end changes coro under it
+    what = gp.coro
+    raised = load(gp.status_) == Gdead and gp.outcome == 2
+    unlock(gp.lock)
+    return (what[1] if raised else nameof(what)) or "?"
+
+
+def exceptionof(gp: G) -> BaseException | None:
+    lock(gp.lock)
+    dead = load(gp.status_) == Gdead
+    unlock(gp.lock)
+    if not dead:
+        raise RuntimeError(
+            f"goroutine {gp.goid} has not ended: await it, or look at its done() first"
+        )
+    if gp.outcome != 2:
+        return None
+    gp.retrieved = True
+    settraceback(gp.result, gp.coro[0])  # as it ended: who raises it adds to it
+    exc: BaseException = gp.result
+    return exc
 
 
 def greset(gp: G) -> None:

@@ -20,6 +20,8 @@ cdef class Group(Scope):
     cdef bint closed
     cdef bint reached
     cdef Groupwait waiter
+    cdef object onerror
+    cdef set handlers
     cdef list members(self)
     @cython.locals(room=list, gp=G, n=Py_ssize_t)
     cdef list running(self)
@@ -33,6 +35,9 @@ cdef G gogroup(Group grp, object fn, tuple args, dict kwargs)
 cdef object checkopen(Group grp)
 @cython.locals(grp=Group, wg=WaitGroup)
 cpdef object groupdone(G gp)
+@cython.locals(mp=M, pp=P, gp=G, reached=bint, started=bint)
+cdef object starthandler(Group grp, G failed, object exc)
+cdef object endchild(Group grp, G gp)
 cdef object adderror(Group grp, object exc)
 @cython.locals(next=G, waiter=Groupwait, dead=bint)
 cdef object childgone(Group grp)

@@ -18,6 +18,8 @@ from typing import Any
 
 import cython
 
+from .._bytecode import handle
+from .._where import kind
 from .gmp import G
 from .park import Cancelled, Op, uncancelled
 from .proc import Goexit
@@ -59,8 +61,10 @@ _INF = float("inf")
 class Group(Scope):
     """A group of goroutines; make one with `async with gort.group() as grp:`.
 
-    nlive: the children that have not ended, those in pending included; those
-    that run are in children. reached: a cancel reached the group.
+    onerror: what is called for a child that failed, None where that cancels the group;
+    handlers: the children in which it runs. nlive: the children that have not ended,
+    those in pending included; those that run are in children. reached: a cancel reached
+    the group.
     """
 
     __slots__ = (
@@ -73,9 +77,15 @@ class Group(Scope):
         "closed",
         "reached",
         "waiter",
+        "onerror",
+        "handlers",
     )
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        limit: int | None = None,
+        on_error: str | Callable[[G, BaseException], Any] = "cancel",
+    ) -> None:
         if not cython.compiled:
             Scope.__init__(self)
             self.glock = mutex()
@@ -83,9 +93,11 @@ class Group(Scope):
             self.closed = self.reached = False
             self.waiter: Groupwait | None = None
         self.limit = checklimit(limit)
+        self.onerror = checkhandler(on_error)
         self.seconds = _INF
         self.isgroup = True
         self.children: set[G] = set()
+        self.handlers: set[G] = set()
         self.pending: deque[G] = deque()
         self.errors: dict[int, tuple[BaseException, BaseException]] = {}
 
@@ -180,6 +192,67 @@ def checklimit(limit: Any) -> int:
     return min(limit, 1 << 31)
 
 
+def checkhandler(how: Any) -> Any:
+    """A group's on_error that a user gave; None is to cancel."""
+    if isinstance(how, str):
+        if how not in ("cancel", "log"):
+            raise ValueError(
+                f'a group\'s on_error must be "cancel", "log" or a function, not {how!r}'
+            )
+        return None if how == "cancel" else logfailure
+    if not callable(how):
+        raise TypeError(
+            f'a group\'s on_error must be "cancel", "log" or a function, not {kind(how)}'
+        )
+    return how
+
+
+def logfailure(gp: G, exc: BaseException) -> None:
+    """on_error="log"."""
+    import logging  # most programs need not load it
+
+    logging.getLogger("gort.group").error("goroutine %d (%s) failed", gp.id, gp.name, exc_info=exc)
+
+
+def starthandler(grp: Group, failed: G, exc: BaseException) -> None:
+    """Have a child of the group, above its limit, tell on_error of another one's failure.
+    Before that one is counted down. Where it cannot be told the failure cancels."""
+    try:
+        gp = newproc1(handle, (grp.onerror, failed, exc), {})
+    except RuntimeError:
+        adderror(grp, exc)
+        cancelscope(grp)
+        return
+    gp.group = grp
+    mp: M = getm()
+    pp = claim(mp) if mp is not None else None
+    gp.goid = nextgoid(pp)
+    lock(grp.glock)
+    grp.nlive += 1
+    grp.children.add(gp)
+    grp.handlers.add(gp)
+    reached = grp.reached
+    unlock(grp.glock)
+    if reached:
+        borncancelled(gp)
+    started = start(gp, pp)
+    if pp is not None:
+        release(mp, pp)
+    if not started:
+        gp.group = None
+        endidle(gp, Cancelled())
+        adderror(grp, exc)
+        endchild(grp, gp)
+
+
+def endchild(grp: Group, gp: G) -> None:
+    lock(grp.glock)
+    grp.children.discard(gp)
+    grp.handlers.discard(gp)
+    unlock(grp.glock)
+    childgone(grp)
+
+
 def gogroup(grp: Group, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> G:
     """Group.go."""
     checkopen(grp)
@@ -210,10 +283,7 @@ def gogroup(grp: Group, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: A
         gp.group = None
         endidle(gp, Cancelled())
         if starts:
-            lock(grp.glock)
-            grp.children.discard(gp)
-            unlock(grp.glock)
-            childgone(grp)
+            endchild(grp, gp)
         checkopen(grp)
         raise RuntimeError("group.go: the gort runtime goes down")
     return gp
@@ -236,16 +306,17 @@ def groupdone(gp: G) -> None:
     grp: Group = gp.group
     gp.group = None
     exc = gp.result if gp.outcome == RAISE else None
+    rest = uncancelled(exc) if exc is not None else None
     # Of a group that was left without waiting a failure is a panic, as any other's.
-    if exc is not None and uncancelled(exc) is not None and ownerof(grp) is not None:
+    if rest is not None and ownerof(grp) is not None:
         gp.retrieved = True
         addnote(exc, gp)
-        adderror(grp, exc)
-        cancelscope(grp)
-    lock(grp.glock)
-    grp.children.discard(gp)
-    unlock(grp.glock)
-    childgone(grp)
+        if grp.onerror is not None and isinstance(rest, Exception) and gp not in grp.handlers:
+            starthandler(grp, gp, exc)
+        else:
+            adderror(grp, exc)
+            cancelscope(grp)
+    endchild(grp, gp)
 
 
 def adderror(grp: Group, exc: BaseException) -> None:
@@ -400,7 +471,10 @@ class Groupexit(Awaitable):
         return RAISE
 
 
-def group(limit: int | None = None) -> Group:
+def group(
+    limit: int | None = None,
+    on_error: str | Callable[[G, BaseException], Any] = "cancel",
+) -> Group:
     """`async with gort.group() as grp:` a block that ends when all goroutines that
     `grp.go(fn, *args)` started in it have ended.
 
@@ -412,10 +486,16 @@ def group(limit: int | None = None) -> Group:
     children are gone, unless something failed: then that is raised.
 
     limit: at most so many children run at a time; the others wait in line.
-    Raises TypeError or ValueError for one that is no int above 0. Entering raises
-    RuntimeError outside a goroutine and on a second use.
+    on_error: what a child that raised an Exception does. "cancel": the above. "log": it
+    is logged, to "gort.group", and the others go on. A function, plain or async: it is
+    called with the Goroutine and the exception, in a child of the group that counts
+    against no limit; what it raises cancels. The body's own error always cancels and is
+    raised, and so does a child's KeyboardInterrupt, SystemExit or the like.
+
+    Raises TypeError or ValueError for a limit that is no int above 0 and for another
+    on_error. Entering raises RuntimeError outside a goroutine and on a second use.
     """
-    return Group(limit)
+    return Group(limit, on_error)
 
 
 sched.groupdone = groupdone

@@ -36,6 +36,7 @@ cdef extern from "spawn.h":
     Join moved "gort_moved"(Join v)
     G movedg "gort_moved"(G v)
     object slottake "gort_slottake"(slot s)
+    object nameof "gort_nameof"(object what)
     object tracebackof "gort_tracebackof"(object exc)
     void settraceback "gort_settraceback"(object exc, object tb) noexcept
     object gort_fastgo(object slow, const char* sig, checkfn check, spawnfn spawn)

@@ -16,6 +16,7 @@ from typing import Any
 
 import cython
 
+from .._bytecode import drive
 from .._where import hint
 from .gmp import G, M, P, lostthread
 from .park import Cancelled, Op
@@ -47,6 +48,7 @@ if not cython.compiled:
         load,
         lock,
         moved,
+        nameof,
         nanotime,
         poolget,
         poolops,
@@ -582,17 +584,15 @@ def startcoro(gp: G, mp: M) -> bool:
     drive that."""
     what = mp_result(mp)
     if isinstance(what, Op):
-        what = drive(what)
+        coro = drive(what)
+        coro.__qualname__ = nameof(gp.coro) or type(what).__name__
+        what = coro
     elif not isinstance(what, Coroutine):
         return False
     slotswap(mp.result, None)
     gp.coro = what
     gp.plain = False
     return True
-
-
-async def drive(op: Op) -> Any:
-    return await op
 
 
 def mp_result(mp: M) -> Any:
@@ -664,6 +664,7 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
         add(sched.nfailed, 1)  # before the last handle can go
     if gp.waiting is not None:
         gp.waiting = None
+    name = nameof(gp.coro)
     lock(gp.lock)
     joinq = gp.result
     gp.scope = None
@@ -672,7 +673,7 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     gctrack(gp, value)
     store_rel(gp.status_, Gdead)  # the unlock is the barrier between it and later loads
     coro = gp.coro  # under the lock: a dump takes it from another thread
-    gp.coro = tracebackof(value) if code == RAISE else None
+    gp.coro = (tracebackof(value), name) if code == RAISE else name
     unlock(gp.lock)
     coro = None  # noqa: F841
     if joinq is not None:
@@ -720,7 +721,7 @@ class Join(Op):
         self.value = gp.result
         if gp.outcome == RAISE:
             # As it ended: each await of it would add to its traceback.
-            settraceback(self.value, gp.coro)
+            settraceback(self.value, gp.coro[0])
         return gp.outcome
 
     def unqueue(self) -> None:
@@ -930,7 +931,7 @@ def endidle(gp: G, exc: BaseException) -> None:
     """End an idle goroutine, which never runs, with exc. By whoever is not inside the runtime."""
     if not gp.plain:
         gp.coro.close()
-    gp.coro = None
+    gp.coro = nameof(gp.coro)
     gp.retrieved = True
     publish(getm(), gp, exc, RAISE)
 

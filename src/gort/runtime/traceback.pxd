@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport callsite_of, framekey, getm, load, lock, nanotime, threadstacks, unlock
 from .gmp cimport (CLOCKSHIFT, G, Gdead, Gparking, Gparkready, Grunnable, Grunning, Gscan, Gwaiting, M, P, PSTATE,
-                   Psyscall, Sched, allgs, mof, sched)
+                   Psyscall, Sched, allgs, mof, nameofg, sched)
 
 @cython.locals(mp=M, pp=P)
 cpdef str describe(G gp)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import weakref
 from types import CodeType
 from typing import Any
 
 import cython
 
-from .gmp import G, M
+from .gmp import G, M, names
 
 if not cython.compiled:
     from ..platform import callsite_of, framekey, getm, load, lock, nanotime, threadstacks, unlock
@@ -24,6 +26,7 @@ if not cython.compiled:
         Psyscall,
         allgs,
         mof,
+        nameofg,
         sched,
     )
 
@@ -142,6 +145,8 @@ def header(gp: G, now: int) -> str:
         status += f", {minutes} minutes"
     if gp.locked:
         status += ", locked to thread"
+    if names and weakref.ref(gp) in names:
+        status += f", {json.dumps(nameofg(gp))}"
     return f"goroutine {gp.goid} [{status}]:\n"
 
 
@@ -193,6 +198,21 @@ def currentg() -> G | None:
 def current() -> G | None:
     """The running goroutine, None outside one."""
     return currentg()
+
+
+def set_name(name: str) -> None:
+    """Name the running goroutine: `g.name`, its repr, dumps and logging.GoroutineFilter show
+    it. Raises TypeError for what is no str, RuntimeError outside a goroutine."""
+    if not isinstance(name, str):
+        raise TypeError(f"set_name wants a str, not {type(name).__name__}")
+    gp = currentg()
+    if gp is None:
+        raise RuntimeError("set_name: not in a goroutine")
+    names[weakref.ref(gp, _forget)] = name
+
+
+def _forget(ref: weakref.ref[G]) -> None:
+    names.pop(ref, None)
 
 
 def noted(gp: G) -> str:
