@@ -268,7 +268,7 @@ MUTATIONS = {
     "overtaken": Mutation(
         "a wait ends for what was read before it began",
         "netpoll.netpoll",
-        "pd.rq.stamp > since",
+        "pd.stamp > since",
         "False",
         ("sockets_fed_from_outside",),
     ),
@@ -309,7 +309,7 @@ MUTATIONS = {
     ),
     "oldnumber": Mutation(
         "a wait begins for the number that its socket had",
-        "netpoll.Iowait.start",
+        "netpoll.Iowait.barred",
         "sockfileno(sock) != self.fd",
         "False",
         ("closing_beside_a_wait",),
@@ -433,6 +433,19 @@ MUTATIONS = {
         "pullglobal(mp.p)",
         "pass",
         ("a_yield_lets_the_global_queue_go_first",),
+    ),
+    "pullunlocked": Mutation(
+        "a yield holds a goroutine of the global queue in its hands, where nobody sees it (found here)",
+        "proc.pullglobal",
+        """    if gp is not None:
+        runqput(pp, gp, False)
+    unlock(sched.lock)
+""",
+        """    unlock(sched.lock)
+    if gp is not None:
+        runqput(pp, gp, False)
+""",
+        ("syscalls_return_to_busy_ps",),
     ),
     "partlost": Mutation(
         "the goroutines of new Ps are not counted",

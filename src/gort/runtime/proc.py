@@ -541,13 +541,19 @@ def execute(mp: M) -> bool:
 
 def pullglobal(pp: P) -> None:
     """Move a fair share of the global queue to the end of pp's, as far as there is room for
-    one more behind it; owner only."""
+    one more behind it; owner only.
+
+    All of it under the lock: an M that gives its P up looks at both queues, and nobody is
+    woken for what it finds in neither.
+    """
     room = RUNQ - 1 - runqlen(pp)
     if room <= 0:
         return
-    gp = globalrunq(pp, room)
+    lock(sched.lock)
+    gp = globrunqget(pp, room)
     if gp is not None:
         runqput(pp, gp, False)
+    unlock(sched.lock)
 
 
 def callplain(mp: M) -> int:
