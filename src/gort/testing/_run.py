@@ -212,6 +212,7 @@ def reset(sim: Any) -> None:
     sched = runtime.gmp.sched
     for name in ("up", "booted", "nfailed", "threadwaiters"):
         getattr(sched, name).v = 0
+    sched.nshards.v = 1
     locks = [sched.lock, sched.worldsema, runtime.netpoll.np.lock, runtime.exithook.exithooks.lock]
     for m in locks + [shard.lock for shard in sched.shards]:
         m.holder = None
