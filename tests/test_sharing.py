@@ -96,7 +96,8 @@ def lasting() -> list[Any]:
 
 @freethreaded
 def test_what_lasts_is_immortal() -> None:
-    names = [n for n in gort.__all__ if n not in {"context", "net", "signal", "sync", "time"}]
+    modules = {"context", "net", "process", "signal", "sync", "time"}
+    names = [n for n in gort.__all__ if n not in modules]
     shared = [getattr(gort, n) for n in names]
     shared += [getattr(gort.sync, n) for n in gort.sync.__all__]
     for cls in [o for o in shared if isinstance(o, type)]:

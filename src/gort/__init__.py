@@ -5,6 +5,7 @@ channels, select, timers and the network poller let them talk and wait.
 """
 
 import os as _os
+from importlib import import_module as _import_module
 
 if _os.environ.get("GORT_PURE", "") not in ("", "0"):
     from . import _pure
@@ -36,6 +37,14 @@ from .runtime.world import gomaxprocs
 
 __version__ = "0.1.0"
 
+
+def __getattr__(name: str) -> object:
+    """gort.process: subprocess takes as long to import as gort."""
+    if name != "process":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _import_module("." + name, __name__)
+
+
 __all__ = [
     "Cancelled",
     "Chan",
@@ -66,6 +75,7 @@ __all__ = [
     "notify_closing",
     "num_cpu",
     "num_goroutine",
+    "process",
     "run",
     "select",
     "set_max_threads",

@@ -19,6 +19,7 @@ from typing import (
 from . import context as context
 from . import logging as logging
 from . import net as net
+from . import process as process
 from . import signal as signal
 from . import sync as sync
 from . import time as time
@@ -55,6 +56,7 @@ __all__ = [
     "notify_closing",
     "num_cpu",
     "num_goroutine",
+    "process",
     "run",
     "select",
     "set_max_threads",
