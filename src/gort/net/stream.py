@@ -7,12 +7,12 @@ import os
 import socket as _socket
 import struct
 from collections.abc import Awaitable, Callable
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-from ..runtime.netconn import connread, connwrite
+from ..runtime.netconn import Netconn, connread
 from ..runtime.netfd import Using, closesock
 from ..runtime.pollfile import Pollfile
-from .conn import READ, WRITE, Buffer, Conn, Transport, bytesof, closed, written
+from .conn import READ, WRITE, Conn, Transport, closed, written
 from .file import late
 
 __all__ = ["Stream", "Streamconn", "tune"]
@@ -177,7 +177,8 @@ class Streamconn(Conn):
         op: Awaitable[bytes] = connread(self, kind, n)
         return op
 
-    def write(self, data: Buffer) -> Awaitable[None]:
-        view = data if type(data) is bytes else bytesof(data, "write")
-        op: Awaitable[None] = connwrite(self, view)
-        return op
+    if not TYPE_CHECKING:
+        read = read_op = Netconn.streamread
+        readline = Netconn.streamline
+        write = Netconn.streamwrite
+        __anext__ = Netconn.streamnext

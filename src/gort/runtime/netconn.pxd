@@ -2,7 +2,7 @@ cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, atomic, bindfn, cas, getm, install_slots, load, lock, onsetm, poolops,
+from ..platform.native cimport (RAISE, RETURN, STOPASYNC, YIELD, atomic, bindfn, cas, getm, install_slots, load, lock, onsetm, poolops,
                                 store, store_rel, unlock)
 from .gmp cimport G, M, OPNEW, P, WPENDING
 from .netpoll cimport GONE, LATE, READ, WRITE, Iowait, Polldesc, np
@@ -47,7 +47,7 @@ cdef bint acquire(Netconn c, int mode, int64_t who) noexcept
 cdef void vacate(Netconn c, int mode) noexcept
 @cython.locals(goid=int64_t)
 cdef object busy(Netconn c, int mode, str what)
-@cython.locals(have=Py_ssize_t, at=Py_ssize_t, sep=bytes)
+@cython.locals(have=Py_ssize_t, at=Py_ssize_t, sep=bytes, line=bint)
 cdef object taken(Netconn c, object kind, Py_ssize_t n)
 cdef object cut(Netconn c, Py_ssize_t n)
 @cython.locals(left=Py_ssize_t)

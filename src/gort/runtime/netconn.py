@@ -5,7 +5,7 @@ is there; feed() puts what came behind it. Connop drives it over a stream socket
 where it can be done; net/conn.py drives it over every other transport.
 
 A read's kind lies in `error`: None for up to n bytes, False for n exactly, True for a line of
-at most n, bytes for all up to that separator within n.
+at most n, ... for the same in an iteration, bytes for all up to that separator within n.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if not cython.compiled:
     from ..platform import (
         RAISE,
         RETURN,
+        STOPASYNC,
         YIELD,
         atomic,
         bufcut,
@@ -101,6 +102,28 @@ class Netconn:
         self.greedy = greedy
         self.buf = data
 
+    # Of a Conn over a stream socket alone (net/stream.py), which has them for its own.
+
+    def streamread(self, n: int = CHUNK) -> Any:
+        """From 1 to n bytes, as soon as some have come; b"" at the end. Await it."""
+        if type(n) is not int or n <= 0:
+            n = size(n, "read")
+        return newconnop(self, READ, None if n else False, n)
+
+    def streamline(self, *, limit: int = CHUNK) -> Any:
+        """A line with its b"\\n", which the last may lack; b"" at the end. Await it. Raises
+        LimitExceeded, and the bytes stay to be read, when it is longer than limit."""
+        if type(limit) is not int or limit <= 0:
+            raise wronglimit(limit)
+        return newconnop(self, READ, True, limit)
+
+    def streamnext(self) -> Any:
+        return newconnop(self, READ, ..., CHUNK)
+
+    def streamwrite(self, data: Any) -> Any:
+        """Write all of data, which must not change until then. Await it."""
+        return newconnop(self, WRITE, data if type(data) is bytes else bytesof(data), 0)
+
     def enter(self, mode: int, what: str) -> None:
         """A coroutine is in a side from here on. RuntimeError when somebody is there."""
         if not acquire(self, mode, -1):
@@ -128,6 +151,33 @@ class Netconn:
     def buffered(self) -> int:
         """How many bytes have come and were not read."""
         return len(self.buf) - self.pos
+
+
+def size(n: Any, what: str) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"{what}: n must be an int, not {type(n).__name__}")
+    n = n.__index__()
+    if n < 0:
+        raise ValueError(f"{what}: n must be at least 0, not {n}")
+    return n
+
+
+def wronglimit(limit: Any) -> Exception:
+    if isinstance(limit, int):
+        return ValueError(f"readline: limit must be at least 1, not {limit}")
+    return TypeError(f"readline: limit must be an int, not {type(limit).__name__}")
+
+
+def bytesof(data: Any) -> memoryview:
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(
+            f"write: data must be bytes-like, such as bytes, not {type(data).__name__}"
+        ) from None
+    if not view.c_contiguous:
+        raise ValueError("write: data must be contiguous")
+    return view.cast("B")
 
 
 def acquire(c: Netconn, mode: int, who: int) -> bool:
@@ -168,13 +218,14 @@ def taken(c: Netconn, kind: Any, n: int) -> Any:
         return cut(c, min(n, have))
     if kind is False:
         return None if have < n else cut(c, n)
-    sep = b"\n" if kind is True else kind
+    line = kind is True or kind is ...
+    sep = b"\n" if line else kind
     at = buffind(c.buf, sep, max(c.scan, c.pos), min(c.pos + n, len(c.buf)))
     if at >= 0:
         return cut(c, at + len(sep) - c.pos)
     if have >= n:
         c.scan = 0
-        what = "line" if kind is True else f"bytes up to {kind!r}"
+        what = "line" if line else f"bytes up to {kind!r}"
         raise LimitExceeded(f"the {what} did not end within {n} bytes")
     c.scan = max(c.pos, len(c.buf) - len(sep) + 1)
     return None
@@ -216,7 +267,7 @@ def fed(c: Netconn, data: Any) -> None:
 
 def ended(c: Netconn, kind: Any, n: int) -> bytes:
     have = len(c.buf) - c.pos
-    if kind is None or kind is True:
+    if kind is None or kind is True or kind is ...:
         return cut(c, have) if have else b""
     data = cut(c, have) if have else b""
     raise IncompleteRead(data, f"{n} were asked for" if kind is False else f"without {kind!r}")
@@ -331,6 +382,9 @@ class Connop(Iowait):
     def atend(self, c: Netconn) -> int:
         kind = self.error
         self.error = None
+        if kind is ... and c.pos == len(c.buf):
+            self.value = None
+            return STOPASYNC
         try:
             self.value = ended(c, kind, self.n)
         except IncompleteRead as exc:
