@@ -23,6 +23,7 @@ from typing import Any
 from ..runtime.boot import go
 from ..runtime.mutex import Mutex
 from ..runtime.netfd import Using
+from ..runtime.pollfile import checkpoint
 from ..runtime.syscall import syscall
 from ..runtime.timeout import shield
 from .address import Address, checknetwork, hostport
@@ -195,9 +196,11 @@ class Tls(Transport):
             cancelled = True
             try:
                 while True:
-                    took, seen = self.put(data[n : n + _CHUNK])
+                    took, out, seen = self.put(
+                        data[n : n + _CHUNK] if n or len(data) > _CHUNK else data
+                    )
                     n += took
-                    await self.flush()
+                    await self.push(out)
                     if n == len(data):
                         return
                     if not took:
@@ -214,16 +217,19 @@ class Tls(Transport):
     async def sendv(self, buffers: list[memoryview]) -> None:
         await self.send(memoryview(b"".join(buffers)))
 
-    def put(self, data: memoryview) -> tuple[int, int]:
-        """Have the engine encrypt data; how much it took, 0 while it wants to hear first, and
-        what was fed by then."""
+    def put(self, data: memoryview) -> tuple[int, bytes, int]:
+        """Have the engine encrypt data: how much it took, 0 while it wants to hear first; what
+        is to be sent; and what was fed by then. wmu is held."""
+        took = 0
         with self.mu:
             if self.shut:
                 raise BrokenPipeError(errno.EPIPE, "write: this side was closed for writing")
-            try:
-                return (self.ssl.write(data) if len(data) else 0), self.fed
-            except ssl.SSLWantReadError:
-                return 0, self.fed
+            if len(data):
+                try:
+                    took = self.ssl.write(data)
+                except ssl.SSLWantReadError:
+                    pass
+            return took, self.outgoing.read(), self.fed
 
     async def sendout(self) -> None:
         """Send what the engine has produced."""
@@ -240,20 +246,22 @@ class Tls(Transport):
 
     async def flush(self) -> None:
         """Send what the engine has produced; wmu is held."""
-        while True:
-            with self.mu:
-                out = self.outgoing.read()
-            if self.rest:
-                out = self.rest + out
-            if not out:
-                return
-            try:
-                self.rest = out
-                await self.link.write(out)
-            except BaseException as e:
-                self.rest = out[getattr(e, "written", 0) :]
-                raise
-            self.rest = b""
+        with self.mu:
+            out = self.outgoing.read()
+        await self.push(out)
+
+    async def push(self, out: bytes) -> None:
+        """Send what was left over, and out. wmu is held."""
+        if self.rest:
+            out = self.rest + out
+        if not out:
+            return
+        try:
+            await self.link.write(out)
+        except BaseException as e:
+            self.rest = out[getattr(e, "written", 0) :]
+            raise
+        self.rest = b""
 
     def letgo(self, go_on: bool) -> None:
         """Let go of wmu; go_on: have somebody send what is left, or was produced meanwhile.
@@ -462,6 +470,25 @@ class TLSConn(Conn):
             raise
         self._below = below
         super().__init__(self._tls)
+
+    async def _get(self, what: str, kind: Any, n: int) -> bytes:
+        """As Conn's, in one coroutine for all."""
+        self.enter(READ, what)
+        try:
+            tls = self._tls
+            if tls.closed:
+                raise OSError(errno.EBADF, f"{what}: the connection is closed")
+            await checkpoint()
+            if n == 0:
+                return b""
+            while (found := self.take(kind, n)) is None:
+                data = await tls.recv(self.want(kind, n))
+                if not data:
+                    return self.rest(kind, n)
+                self.feed(data)
+            return bytes(found)
+        finally:
+            self.leave(READ)
 
     def handshake(self) -> Coroutine[Any, Any, None]:
         """Do the handshake now, unless it is done. Raises ssl.SSLError when it fails, such as
