@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 import gort
+from gort.runtime import asyncgen
 
 
 async def numbers(n: int, log: list[str]) -> AsyncIterator[int]:
@@ -173,3 +176,85 @@ def test_asyncio_still_works_after() -> None:
     gort.run(main)
     asyncio.run(asyncio_main())
     assert log == ["closed"]
+
+
+kept: list[AsyncIterator[int]] = []
+
+
+def test_suspended_ones_are_closed_at_the_end(procs: int) -> None:
+    """Their cleanup may await; also of those that nobody drops."""
+    log: list[str] = []
+
+    async def child(it: AsyncIterator[int]) -> None:
+        await anext(it)
+
+    async def main() -> None:
+        for _ in range(3):
+            it = numbers(5, log)
+            kept.append(it)
+            await gort.go(child, it)
+        async for _ in numbers(5, log):
+            return
+
+    try:
+        gort.run(main, procs=procs)
+        assert log == ["closed"] * 4
+    finally:
+        kept.clear()
+
+
+def test_one_that_refuses_to_close() -> None:
+    """It is tried once."""
+
+    async def stubborn() -> AsyncIterator[int]:
+        while True:
+            try:
+                yield 1
+            except GeneratorExit:
+                pass
+
+    async def main() -> None:
+        it = stubborn()
+        kept.append(it)
+        await anext(it)
+
+    try:
+        with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+            gort.run(main)
+    finally:
+        kept.clear()
+
+
+def test_one_that_dies_without_a_runtime_warns() -> None:
+    """If its cleanup awaits; what does not is run."""
+    log: list[str] = []
+
+    async def awaits() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await gort.sleep(0)
+            log.append("closed")
+
+    async def plain() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            log.append("plain")
+
+    def begin(it: Any) -> None:
+        with pytest.raises(StopIteration):
+            it.asend(None).send(None)
+
+    old = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(*asyncgen.hooks())
+    try:
+        begin(plain())
+        gc.collect()
+        assert log == ["plain"]
+        with pytest.warns(RuntimeWarning, match="awaits.*died suspended when no gort runtime"):
+            begin(awaits())
+            gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*old)
+    assert log == ["plain"]

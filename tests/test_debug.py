@@ -286,3 +286,18 @@ def test_gil_that_was_asked_for(needsgil: Path) -> None:
     assert "gort:" not in gilrun(needsgil, BEFORE, PYTHON_GIL="1")
     assert "gort:" not in gilrun(needsgil, BEFORE, "-X", "gil=1")
     assert "gort:" not in gilrun(needsgil, BEFORE, PYTHON_GIL="0")
+
+
+def test_bad_words_are_named_once() -> None:
+    code = "import gort\nasync def main(): pass\ngort.run(main)\ngort.run(main)\n"
+    got = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=40,
+        env=environment(GODEBUG="schedtrace=soon,leaks=1,asyncpreemptoff=1,gctrace,sched=fifo"),
+    )
+    assert got.stderr.splitlines() == [
+        "gort: GODEBUG: cannot use schedtrace=soon, asyncpreemptoff=1, gctrace, sched=fifo; known "
+        "are blocktrace, gctrace, gcworker, inittrace, leaks, sched, scheddetail, schedtrace"
+    ]

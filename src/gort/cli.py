@@ -10,6 +10,7 @@ import os
 import pkgutil
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader, SourcelessFileLoader
@@ -17,9 +18,11 @@ from types import CodeType, ModuleType
 
 import gort
 
-from .runtime.boot import defaultto, nruns, panicothers
+from .runtime.boot import defaultto, nruns, panicothers, whenstuck
 from .runtime.debug import gotraceback
+from .runtime.fork import statusof
 
+_PATIENCE = 0.5
 _HERE = os.path.dirname(__file__) + os.sep
 
 
@@ -221,6 +224,7 @@ def main() -> None:
     interrupt = _Interrupt()
     atexit.register(interrupt.atexit)  # the first to be registered runs last
     defaultto(opts.procs)
+    whenstuck.append(_stuck)
     try:
         _execute(opts.file, args)
     except SystemExit:
@@ -233,6 +237,27 @@ def main() -> None:
         if not _fromrun(exc):
             _uncaught(exc)
             sys.exit(1)
-        if isinstance(exc, gort.DeadlockError):
-            _fatal(exc)
-        _panic(exc)
+        _report(exc)
+
+
+def _report(exc: BaseException) -> None:
+    """Print what run raised as Go would, and exit."""
+    if isinstance(exc, gort.DeadlockError):
+        _fatal(exc)
+    _panic(exc)
+
+
+def _stuck(exc: BaseException | None) -> None:
+    """run cannot come back, as a call that does not end keeps its thread: end the process."""
+    status = 0
+    try:
+        if isinstance(exc, (SystemExit, KeyboardInterrupt)):
+            status = statusof(exc)
+        elif exc is not None:
+            _report(exc)
+    except SystemExit as end:
+        status = statusof(end)
+    flusher = threading.Thread(target=sys.stdout.flush, daemon=True)  # its lock may be held
+    flusher.start()
+    flusher.join(_PATIENCE)
+    os._exit(status)

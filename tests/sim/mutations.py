@@ -630,11 +630,28 @@ MUTATIONS = {
     "shieldleaks": Mutation(
         "a shield lets a goroutine's own cancel through",
         "scope.effective",
-        """        if sc.shielded and not pierced:
+        """        if sc.shielded and not (pierced and sc.timer is None):
             return False
 """,
         "",
         ("shields_hold",),
+    ),
+    "lateborn": Mutation(
+        "a thread starts a goroutine in a runtime that has gone down",
+        "proc.startglobal",
+        """    if load(sched.up) == 0 or (load(sched.draining) != 0 and curm() is None):
+        unlock(sched.lock)
+        return False
+""",
+        "",
+        ("a_thread_starts_goroutines_past_the_end",),
+    ),
+    "agenlate": Mutation(
+        "a run ends while another M begins to close its async generators",
+        "asyncgen.closesuspended",
+        "    more = gcount() != 0\n",
+        "    more = False\n",
+        ("suspended_generators_are_closed",),
     ),
     "timerstale": Mutation(
         "a timer sends though it was reset meanwhile",

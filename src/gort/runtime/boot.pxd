@@ -3,10 +3,11 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
-                                slotclear, store, swap, uncounted, unlock, usleep)
+                                 slotclear, store, swap, threadstacks, uncounted, unlock, usleep)
+from .asyncgen cimport closesuspended
 from .fork cimport Atfork, atfork
 from .gmp cimport (CTHROW, G, Gdead, Grunnable, Gwaiting, M, P, PSTATE, Pdead, Pidle, Prunning, Psyscall, Puser, Sched,
-                   Shard, allgdel, allgs, allocm, checkmcount, freem, sched, setclock)
+                   Shard, allgdel, allgs, allocm, checkmcount, freem, mof, sched, setclock)
 from .machine cimport acquirep, netpollbreak, pidleget, pidleput
 from .main cimport mainstart
 from .netpoll cimport np
@@ -15,6 +16,7 @@ from .proc cimport endidle, fastgo, gcount, mstart, newmain, newproc
 from .runq cimport globrunqpop
 from .sysmon cimport sysmon
 from .template cimport jointemplate, openhandoff
+from .unwind cimport startunwind
 from .world cimport procresize
 
 @cython.locals(pp=P, i=int64_t)
@@ -37,11 +39,17 @@ cpdef void exitrun()
 cpdef void resetall()
 @cython.locals(gp=G)
 cpdef void panic(G gp)
-@cython.locals(mp=M)
+@cython.locals(mp=M, now=int64_t, busy=int64_t, idle=int64_t, stays=bint)
 cdef void teardown()
 cdef void clearshard(Shard shard)
 cdef void wakem(M mp)
 cpdef void drained()
 cpdef void abandon()
+@cython.locals(gp=G)
+cpdef void leave()
+@cython.locals(gp=G)
+cdef str dumpsome(list gs)
+@cython.locals(gp=G)
+cdef object ending()
 cpdef void deadlocked()
 cdef int64_t defaultprocs() except -1

@@ -7,13 +7,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import cython
 
 from .._immortal import immortalize
+from .asyncgen import startasyncgens
 from .cleanup import startcleanups, stopcleanups
 from .debug import debug, debugint, parsedebugvars
 from .dump import leakreport, tracebackothers
@@ -27,7 +27,7 @@ from .proc import checkmain
 from .scope import cancelall
 from .sigqueue import sigexit, siginit
 from .sysmon import DeadlockError
-from .traceback import addnote, dumpall
+from .traceback import addnote, dumpall, dumpg
 from .world import checkprocs, ncpu
 
 if not cython.compiled:
@@ -51,13 +51,16 @@ if not cython.compiled:
         setm,
         slotclear,
         store,
+        threadstacks,
         uncounted,
         unlock,
         usleep,
     )
+    from .asyncgen import closesuspended
     from .fork import atfork
     from .gmp import (
         PSTATE,
+        Gdead,
         Grunnable,
         Gwaiting,
         Pdead,
@@ -70,6 +73,7 @@ if not cython.compiled:
         allocm,
         checkmcount,
         freem,
+        mof,
         sched,
         setclock,
     )
@@ -81,14 +85,20 @@ if not cython.compiled:
     from .runq import globrunqpop
     from .sysmon import sysmon
     from .template import jointemplate, openhandoff
+    from .unwind import startunwind
     from .world import procresize
 
 _MOMENT = 10_000
+_BUSY = 50_000_000
+_IDLE = 1_000_000_000
+_SHOWN = 20
 finalizing = sys.is_finalizing  # module sys may be empty when it is wanted
 
 _FREETHREADED = "t" in getattr(sys, "abiflags", "")
 _panics: list[BaseException] = []
 _others: list[str] = []
+whenstuck: list[Callable[[BaseException | None], None]] = []
+"""What `gort run` does when run cannot come back; called on sysmon's thread."""
 
 
 def imported() -> None:
@@ -239,6 +249,8 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         raise RuntimeError("gort.run was called inside a goroutine: use gort.go")
     parsedebugvars()
     schedinit(procs)
+    startunwind()
+    startasyncgens()
     gilcheck(3)
     m0 = allocm(0, load(sched.gen))
     m0.ism0 = ismainthread()
@@ -268,7 +280,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
         teardown()
     finally:
         opdrop()
-        store(sched.exiting, 1)
+        store(sched.exiting, 2)
         closeup()
         notewakeup(sched.sysmonnote)
         sigexit()
@@ -289,10 +301,13 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
 
 
 def closeup() -> None:
-    """From here on no goroutine begins (proc.startglobal) and no M starts."""
+    """From here on no goroutine begins (proc.startglobal), no M starts, and nobody stops the
+    world: who does has looked at sched.up under worldsema."""
+    lock(sched.worldsema)
     lock(sched.lock)
     store(sched.up, 0)
     unlock(sched.lock)
+    unlock(sched.worldsema)
 
 
 def takeps() -> None:
@@ -382,29 +397,22 @@ def outcome(gp: G) -> Any:
 
 
 def teardown() -> None:
-    """Wait until every other M has left; one that is stuck in user code is
-    abandoned (it ends by itself when it next enters the runtime)."""
+    """Wait until every other M has left. One that stays in a goroutine's code is left behind,
+    where the run was given up at once: it ends when it next enters the runtime."""
     wakewaiters()
-    deadline = nanotime() + 1_000_000_000
-    while True:
+    now = nanotime()
+    busy = now + (_BUSY if load(sched.draining) == 2 else _IDLE)
+    idle = now + _IDLE
+    while sched.mcount > 0 and now < idle:
+        stays = False
         for mp in list(sched.allm):
             wakem(mp)
-        netpollbreak()
-        lock(sched.lock)
-        left = sched.mcount
-        unlock(sched.lock)
-        if left <= 0:
+            stays = stays or mp.curg is None
+        if not stays and now >= busy:
             return
-        now = nanotime()
-        if now >= deadline:
-            break
+        netpollbreak()
         notesleep(sched.exitnote, 5_000_000)
-    if load(sched.draining) == 2:
-        warnings.warn(
-            f"gort.run: {left} thread(s) stayed in user code after main returned and were left",
-            ResourceWarning,
-            stacklevel=4,
-        )
+        now = nanotime()
 
 
 def wakem(mp: M) -> None:
@@ -419,13 +427,14 @@ def mainexit(gp: G) -> None:
         leakreport(gp)
     dropasync()
     sched.drainstart = nanotime()
+    startunwind()
     store(sched.draining, 1)
     cancelall()
 
 
 def drained() -> None:
     """A goroutine ended while the runtime goes down: was it the last?"""
-    if gcount() == 0:
+    if gcount() == 0 and (load(sched.exiting) != 0 or not closesuspended()):
         exitrun()
 
 
@@ -449,6 +458,53 @@ def abandon() -> None:
     """Goroutines still compute or block long after main returned: leave them."""
     store(sched.draining, 2)
     exitrun()
+
+
+def leave() -> None:
+    """Two seconds after main's end, by sysmon: say who has not ended, and go on without. Where
+    one of them keeps m0, run comes back when it ends."""
+    left = []
+    stuck = []
+    for gp in allgs():
+        if not gp.issystem and load(gp.status_) != Gdead:
+            (stuck if mof(gp) is sched.m0 else left).append(gp)
+    exc = ending()
+    if stuck:
+        printerr(
+            f"gort: main has ended, and run cannot return: goroutine {stuck[0].id} keeps the "
+            "thread that called it, in a call that cannot be interrupted.\n"
+        )
+        if exc is not None:
+            printerr("What run is to raise:\n")
+            printerr("".join(traceback.format_exception(exc)))
+    elif left:
+        printerr("gort: main has ended, and run goes on without what has not ended since.\n")
+    if stuck or left:
+        printerr("\n" + dumpsome(stuck + left))
+    abandon()
+    if stuck and whenstuck:
+        whenstuck[0](exc)
+
+
+def dumpsome(gs: list[G]) -> str:
+    """The stacks of some goroutines, of the first ones where they are many."""
+    frames = threadstacks()
+    shown = []
+    for gp in gs[:_SHOWN]:
+        shown.append(dumpg(gp, frames, nanotime(), 1))
+    text = "\n".join(shown)
+    more = len(gs) - _SHOWN
+    return text if more <= 0 else f"{text}\n... and {more} more\n"
+
+
+def ending() -> BaseException | None:
+    """What run is going to raise."""
+    gp = sched.maing
+    if sched.fatal is not None:
+        return sched.fatal
+    if _panics:
+        return _panics[0]
+    return gp.result if gp.done() and gp.outcome == RAISE else None
 
 
 def deadlocked() -> None:
@@ -533,5 +589,6 @@ atfork.reset = resetall
 sched.mainexit = mainexit
 sched.drained = drained
 sched.abandon = abandon
+sched.leave = leave
 sched.deadlocked = deadlocked
 sched.panic = panic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import cython
 
@@ -39,15 +40,41 @@ _LEVELS = {
 
 
 def parsedebugvars() -> dict[str, str]:
-    """GODEBUG's comma-separated name=value pairs."""
+    """GODEBUG's comma-separated name=value pairs. What is unknown or malformed in it is named
+    in one line on stderr, once for each text."""
+    text = os.environ.get("GODEBUG", "")
     out = {}
-    for pair in os.environ.get("GODEBUG", "").split(","):
-        name, eq, value = pair.partition("=")
-        if eq:
-            out[name.strip()] = value.strip()
+    bad = []
+    for pair in text.split(","):
+        name, _, value = (part.strip() for part in pair.partition("="))
+        if name in _WORDS and _WORDS[name](value):
+            out[name] = value
+        elif pair.strip():
+            bad.append(pair.strip())
     debug.clear()
     debug.update(out)
+    if bad and text not in _named:
+        _named.add(text)
+        words = ", ".join(sorted(_WORDS))
+        printerr(f"gort: GODEBUG: cannot use {', '.join(bad)}; known are {words}\n")
     return out
+
+
+def _number(value: str) -> bool:
+    return value.isascii() and value.isdigit()
+
+
+_WORDS: dict[str, Callable[[str], bool]] = {
+    "schedtrace": _number,
+    "scheddetail": _number,
+    "blocktrace": _number,
+    "leaks": _number,
+    "inittrace": _number,
+    "gctrace": _number,
+    "gcworker": _number,
+    "sched": ("gm", "gmp").__contains__,
+}
+_named: set[str] = set()
 
 
 def debugint(vars: dict[str, str], name: str) -> int:

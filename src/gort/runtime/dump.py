@@ -107,6 +107,9 @@ def snapshot(look: Callable[[], Any]) -> Any:
     if load(sched.up) == 0 or inside():
         return look()
     lock(sched.worldsema)
+    if load(sched.up) == 0:  # since then
+        unlock(sched.worldsema)
+        return look()
     mine = stoptheworld()
     try:
         return look()

@@ -79,6 +79,9 @@ def beforefork() -> None:
     if mp is not None and mp.p is not None and load(mp.p.status) == mp.runword:
         return
     lock(sched.worldsema)
+    if load(sched.up) == 0:
+        unlock(sched.worldsema)
+        return
     atfork.owner = getident()
     atfork.mine = stoptheworld()
 

@@ -129,6 +129,7 @@ cdef class M:
     cdef int32_t lockcount
     cdef atomic using
     cdef readonly object ident
+    cdef atomic pressed
     cdef line line1
     cdef void renew(self, int64_t id, int64_t gen)
 
@@ -199,6 +200,7 @@ cdef class Sched:
     cdef atomic clock
     cdef atomic siglisten
     cdef atomic asyncexc
+    cdef atomic unwinding
     cdef atomic pierced
     cdef object mstart
     cdef object join
@@ -212,6 +214,9 @@ cdef class Sched:
     cdef list signals
     cdef object mainstage
     cdef slot throwing
+    cdef object unwind
+    cdef object agenhooks
+    cdef object leave
     cdef object dying
     cdef object mainexit
     cdef object drained

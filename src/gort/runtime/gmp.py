@@ -294,6 +294,7 @@ class M:
     nextg is what the M runs next: found by findrunnable, or handed over with the permit
     by the G-M scheduler (gm.py). lockcount: how many times lockedg is locked to it.
     using: the id of the socket that it makes a system call with (netfd.py), or 0.
+    pressed: whether an asynchronous exception may be pending (unwind.py).
     """
 
     __slots__ = (
@@ -316,12 +317,14 @@ class M:
         "lockcount",
         "using",
         "ident",
+        "pressed",
     )
 
     def __init__(self, id: int, gen: int) -> None:
         if not cython.compiled:
             self.park = note()
             self.using = atomic()
+            self.pressed = atomic()
             self.result = slot()
             self.p = self.nextp = self.nextg = self.curg = self.lockedg = self.schedlink = None
             self.spinning = self.ism0 = False
@@ -342,6 +345,7 @@ class M:
         self.spinning = self.ism0 = False
         self.action = self.lockcount = 0
         self.ident = None
+        store(self.pressed, 0)
         noteclear(self.park)
         slotclear(self.result)
 
@@ -471,8 +475,9 @@ class Sched:
 
     signals holds what a signal handler has for main, until somebody takes it there;
     siglisten counts the signals that a channel listens to; asyncexc is the thread that was
-    sent a KeyboardInterrupt for main, or 0; throwing is what main's next op is to raise,
-    while CTHROW stands in its cancelreq, both under main's lock. clock is the time to
+    sent a KeyboardInterrupt for main, or 0; unwinding the number of the goroutine that a
+    signal's handler is to end on the main thread, or 0; throwing is what main's next op is
+    to raise, while CTHROW stands in its cancelreq, both under main's lock. clock is the time to
     within 10 ms, in units of 17 ms from 1 at the start (setclock): sysmon sets it, and who
     wakes it from a deep sleep. gcforce asks the next scheduling round for a collection,
     cleanupwake for the cleanup goroutine. safepoints counts the Ms that were woken without
@@ -481,8 +486,9 @@ class Sched:
     queue was served; sysmon reads both without, and sets runqlate where the queue was not
     served for a slice: the next round of any P does it then.
     nfailed counts the goroutines, of all runs, that failed and whose record lives. mstart,
-    join, cancel, panic, interrupted, mainstage, mainexit, drained, abandon, deadlocked,
-    groupdone, orphaned, pierce, childexit, dying and describe are functions of upper
+    join, cancel, panic, interrupted, mainstage, mainexit, unwind, agenhooks, drained,
+    abandon, leave,
+    deadlocked, groupdone, orphaned, pierce, childexit, dying and describe are functions of upper
     floors, handed in.
     """
 
@@ -554,10 +560,14 @@ class Sched:
         "mainstage",
         "siglisten",
         "asyncexc",
+        "unwinding",
+        "unwind",
+        "agenhooks",
         "dying",
         "mainexit",
         "drained",
         "abandon",
+        "leave",
         "deadlocked",
         "childexit",
         "fatal",
@@ -582,7 +592,7 @@ class Sched:
                 "nrunqget runqlate gcwaiting gcforce cleanupwake safepoints "
                 "lastpoll polluntil netpollwaiters netpollwake sysmonwait exiting draining "
                 "nshards pierced threadwaiters deadcheck nfailed nsteals nthreads siglisten "
-                "asyncexc clock"
+                "asyncexc unwinding clock"
             ).split():
                 setattr(self, name, atomic())
             self.runq = queue()
@@ -604,6 +614,7 @@ class Sched:
         self.signals: list[BaseException] = []
         self.dying = exit2
         self.mainexit = self.drained = self.abandon = self.deadlocked = self.childexit = None
+        self.unwind = self.leave = self.agenhooks = None
         self.describe = describe
 
 

@@ -97,6 +97,8 @@ cdef bint parkready(G gp) noexcept
 cdef void interrupt(G gp)
 @cython.locals(op=Op)
 cdef bint winwait(G gp)
+cdef void takeback(M mp)
+@cython.locals(mp=M)
 cdef object cancelexc(G gp)
 cdef void throwmain(G gp, object exc)
 cdef void dropasync()

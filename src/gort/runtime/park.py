@@ -460,8 +460,19 @@ def winwait(gp: G) -> bool:
     return False
 
 
+def takeback(mp: M) -> None:
+    """mp leaves the goroutine's code: what was to be raised in it must not hit the runtime."""
+    while load(mp.pressed) == 1:
+        usleep(0)  # sysmon is about to raise it
+    raiseasync(mp.ident, None)
+    store(mp.pressed, 0)
+
+
 def cancelexc(gp: G) -> BaseException:
     """What a cancelled goroutine's op raises: Cancelled, or the exception thrown into main."""
+    mp: M = curm()
+    if mp is not None and load(mp.pressed) != 0:
+        takeback(mp)
     if load(gp.cancelreq) & CTHROW != 0:
         lock(gp.lock)
         exc = slotswap(sched.throwing, None) if gp is sched.maing else None

@@ -16,7 +16,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport Iowait, netpoll, readylist
 from .osthread cimport droplockedg
-from .park cimport Op, dropasync, gopark, opready, parkdone, ready, win
+from .park cimport Op, dropasync, gopark, opready, parkdone, ready, takeback, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqlen, runqput, runqputcurg, runqsteal)
 from .timers cimport checktimers
 

@@ -109,7 +109,7 @@ if not cython.compiled:
     )
     from .netpoll import netpoll, readylist
     from .osthread import droplockedg
-    from .park import dropasync, gopark, opready, parkdone, ready, win
+    from .park import dropasync, gopark, opready, parkdone, ready, takeback, win
 
     STEALTRIES = 4
     GIVEUPSTOP = 0
@@ -131,9 +131,6 @@ if not cython.compiled:
 
 _NOTUP = "no gort runtime is up: start goroutines under gort.run(main)"
 
-dropped: list[Any] = []
-"""Async generators that a collection inside the uncompiled runtime found."""
-
 
 class Goexit(BaseException):
     """Raised by gort.goexit to end the goroutine; finally blocks run."""
@@ -145,7 +142,8 @@ def mstart(mp: M) -> None:
     keeptstate()
     mp.ident = getident()
     hooks = sys.get_asyncgen_hooks()
-    asyncgen_hooks(None, sched_asyncgen_finalizer)
+    begins, finalize = sched.agenhooks()
+    asyncgen_hooks(begins, finalize)
     if mp.gen == load(sched.gen):  # else it came up when its run was over, and was left
         if mp.nextp is not None:
             pp = mp.nextp
@@ -510,6 +508,8 @@ def execute(mp: M) -> bool:
         while code == YIELD and mp.action == ANONE:
             code = gothrow(mp.curg.coro, foreignawait(mp), mp.curg.ctx, mp.result)
         if code != YIELD:
+            if unlikely(load(mp.pressed) != 0):
+                takeback(mp)
             if mp.curg is sched.maing:
                 code = sched.mainstage(mp.curg, mp, code)
                 if code == YIELD:
@@ -561,6 +561,8 @@ def callplain(mp: M) -> int:
     uncompiled, what it raises would hold this frame, and so the goroutine itself."""
     what = mp.curg.coro
     code = gocall(what[0], what[1], what[2], mp.curg.ctx, mp.result)
+    if unlikely(load(mp.pressed) != 0):
+        takeback(mp)  # before startcoro, which may run Python code
     if code == RETURN and startcoro(mp.curg, mp):
         code = gogo(mp)
     return code
@@ -973,29 +975,9 @@ def goexit() -> None:
     raise Goexit
 
 
-def sched_asyncgen_finalizer(agen: Any) -> None:
-    """A dropped async generator is closed in a goroutine of its own."""
-    if load(sched.up) == 0:
-        return
-    if not cython.compiled and not inuser(getm()):
-        # A collection may have come under a lock of the runtime: sysmon does it.
-        dropped.append(agen)
-        return
-    newproc(agen_close, (agen,), {})
-
-
 def inuser(mp: M | None) -> bool:
     """Whether mp runs user code with a P, and so holds no lock."""
     return mp is not None and mp.p is not None and load(mp.p.status) == mp.userword
-
-
-def closedropped() -> None:
-    while dropped:
-        newproc(agen_close, (dropped.pop(),), {})
-
-
-async def agen_close(agen: Any) -> None:
-    await agen.aclose()
 
 
 sched.join = join

@@ -101,7 +101,7 @@ def effective(gp: G, sc: Scope | None) -> bool:
     while sc is not None:
         if sc.cancelled:
             return True
-        if sc.shielded and not pierced:
+        if sc.shielded and not (pierced and sc.timer is None):
             return False
         sc = sc.parent
     return gp.cancelled
@@ -176,9 +176,26 @@ def cancelall() -> None:
 
 
 def pierce() -> None:
-    """Shields have held long enough: from now on they stop no cancel."""
+    """Shields have held long enough: from now on they stop no cancel, but for those with
+    a time that stand, which hold for that."""
     store(sched.pierced, 1)
     cancelall()
+
+
+@cython.locals(sc=Scope, gp=G)
+def shielding() -> bool:
+    """Whether a shield with a time holds yet."""
+    for gp in allgs():
+        held = False
+        lock(gp.lock)
+        sc = gp.scope
+        while sc is not None and not held:
+            held = sc.shielded and sc.timer is not None and not sc.cancelled
+            sc = sc.parent
+        unlock(gp.lock)
+        if held:
+            return True
+    return False
 
 
 def ownerof(sc: Scope) -> G | None:

@@ -40,7 +40,7 @@ import cython
 from .chan import Chan, ChanClosed, WouldBlock
 from .dump import sigdump
 from .gmp import G, M
-from .park import wakewaiters
+from .park import Cancelled, wakewaiters
 
 if not cython.compiled:
     from ..platform import getm, load, lock, noteinterrupt, raiseasync, slotswap, store, unlock
@@ -318,7 +318,7 @@ def sigsync(signums: list[int]) -> None:
 def kick() -> None:
     """Make the main thread run its handlers: wake it, or interrupt what it blocks in.
     SIGURG is simulated too, as that thread may have blocked it."""
-    if sig.up and signal.getsignal(signal.SIGURG) is sigpreempt:
+    if cankick():
         interrupt_main(signal.SIGURG)
         signal.pthread_kill(sig.main, signal.SIGURG)
     wakem0()
@@ -334,6 +334,11 @@ def deaf() -> bool:
     except OSError:
         return False
     return bool(blocked) and int(blocked[0], 16) >> (signal.SIGURG - 1) & 1 != 0
+
+
+def cankick() -> bool:
+    """Whether a signal runs our handler on the main thread."""
+    return sig.up and signal.getsignal(signal.SIGURG) is sigpreempt
 
 
 def wakem0() -> None:
@@ -360,6 +365,20 @@ def sigquit(signum: int, frame: Any) -> None:
 def sigpreempt(signum: int, frame: Any) -> None:
     """SIGURG's: what other threads want of this one."""
     settle()
+    if sig.busy:
+        return  # inside another's settle; sysmon asks again
+    if load(sched.unwinding) != 0 and runs(load(sched.unwinding)) and inuser(frame):
+        store(sched.unwinding, 0)
+        raise Cancelled("main has ended")
+
+
+def runs(goid: int) -> bool:
+    """Whether this thread is in the Python code of goroutine goid."""
+    mp: M = getm()
+    gp = mp.curg if mp is not None else None
+    if gp is None or gp.goid != goid:
+        return False
+    return mp.p is None or load(mp.p.status) != mp.runword
 
 
 def sigint(signum: int, frame: Any) -> None:
@@ -380,7 +399,8 @@ def inuser(frame: Any) -> bool:
     here = os.path.dirname(os.path.dirname(__file__))
     while frame is not None and frame.f_code.co_flags & 0x80 == 0:
         if frame.f_code.co_filename.startswith(here):
-            return frame.f_code.co_name == "call"  # Syscall.call: in the user's function
+            # Syscall.call, or a plain goroutine's: in the user's function
+            return frame.f_code.co_name in ("call", "_run")
         frame = frame.f_back
     return True
 
@@ -489,7 +509,12 @@ def interrupted(exc: BaseException | None) -> None:
 def interruptmain(exc: BaseException) -> None:
     """Raise exc out of main's current or next op."""
     gp = sched.maing
-    if gp is not None:
+    if gp is None:
+        return
+    if gp.done():  # run waits for the others: no longer
+        sched.fatal = exc
+        sched.abandon()
+    else:
         throwmain(gp, exc)
 
 

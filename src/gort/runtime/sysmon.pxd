@@ -11,6 +11,7 @@ from .machine cimport handoffp, netpollbreak, nudge, startm, wakep
 from .netpoll cimport netpoll, readylist
 from .proc cimport checktimersnop
 from .runq cimport runqempty
+from .scope cimport shielding
 from .template cimport Handoff, closehandoff, handoff, startpending
 
 cdef extern from "watch.h":
@@ -37,6 +38,7 @@ cdef class Slow:
     cdef int64_t nextnudge
     cdef int64_t nserved
     cdef int64_t served
+    cdef int64_t held
     cdef dict stays
     @cython.locals(n=int64_t)
     cdef void lookrunq(self, int64_t now)
@@ -56,7 +58,8 @@ cdef bint inslice(P pp, int64_t st) noexcept
 cdef int sliceover(P pp, int64_t now, int64_t late)
 @cython.locals(pp=P, i=int64_t, st=int64_t, left=int64_t)
 cdef int64_t sliceleft(int64_t now)
-cdef void drain(int64_t now)
+@cython.locals(past=int64_t)
+cdef void drain(int64_t now, Slow slow)
 @cython.locals(until=int64_t, first=int64_t)
 cdef bint latepoll()
 @cython.locals(pp=P, i=int64_t, s=int64_t, asked=int)

@@ -15,6 +15,7 @@ from typing import Any
 
 import cython
 
+from .asyncgen import closedropped, dropped
 from .debug import debug, debugint, schedtrace
 from .gil import gilcheck, watchgil
 from .gmp import P
@@ -41,8 +42,9 @@ if not cython.compiled:
     from .gmp import PSTATE, Pidle, Prunning, Psyscall, Puser, sched, setclock
     from .machine import handoffp, netpollbreak, nudge, startm, wakep
     from .netpoll import netpoll, readylist
-    from .proc import checktimersnop, closedropped, dropped
+    from .proc import checktimersnop
     from .runq import runqempty
+    from .scope import shielding
     from .template import closehandoff, handoff, startpending
 
     def watchps(ps: list[P], us: int) -> None:
@@ -55,8 +57,11 @@ if not cython.compiled:
 
 _MS = 1_000_000
 _FORCEPREEMPT = 10 * _MS
-_SHIELDED = 4_000 * _MS
-_GRACE = 5_000 * _MS
+_PRESS = 1_000 * _MS
+_PIERCE = 1_400 * _MS
+_LEAVE = 1_800 * _MS
+_GRACE = 1_000 * _MS
+_LAST = 20 * _MS
 _GCLOOK = 20 * _MS
 _NAP = 100
 _LONGNAP = 4_000
@@ -103,7 +108,7 @@ def sysmon() -> None:
         if load(sched.deadcheck) != 0 and alldead():
             deadlock()
         if sched.drainstart != 0:
-            drain(now)
+            drain(now, slow)
         if load(sched.gcwaiting) != 0 or load(sched.npidle) == load(sched.nprocs):
             if latepoll():
                 netpollbreak()
@@ -139,14 +144,29 @@ def sysmon() -> None:
         else:
             idle += 1
     closehandoff()
+    while load(sched.exiting) == 1:  # until m0, and so run, comes back
+        noteclear(sched.sysmonnote)
+        if load(sched.exiting) == 1:
+            notesleep(sched.sysmonnote, _LAST)
+        now = nanotime()
+        if sched.drainstart != 0 and now - sched.drainstart > _PRESS:
+            sched.unwind(now)
 
 
-def drain(now: int) -> None:
-    """The program goes down: shields hold for 4 s, and what still runs after 5 s is left."""
-    if now - sched.drainstart > _SHIELDED and load(sched.pierced) == 0:
+def drain(now: int, slow: Slow) -> None:
+    """The program goes down. Who runs Python code after 1 s is interrupted; shields without a
+    time end after 1.4 s; what still runs after 1.8 s, and after the other shields, is left."""
+    past = now - sched.drainstart
+    if past > _PRESS:
+        sched.unwind(now)
+    if past > _PIERCE and load(sched.pierced) == 0:
         sched.pierce()
-    if load(sched.draining) != 0 and now - sched.drainstart > _GRACE:
-        sched.abandon()
+    if past <= _LEAVE:
+        return
+    if shielding():
+        slow.held = now + _GRACE
+    elif now > slow.held and (load(sched.draining) != 0 or sched.maing.cancelled):
+        sched.leave()
 
 
 def latepoll() -> bool:
@@ -167,6 +187,7 @@ class Slow:
     next: when the first of them is due; without a request that is far away, so
     that a program in which all sleep is not woken for it. And the global queue: nserved
     is sched.nrunqget as it was seen last, served the last time when it was served or empty.
+    held: until when a shield keeps the end of the program from coming.
     """
 
     __slots__ = (
@@ -179,6 +200,7 @@ class Slow:
         "nextnudge",
         "nserved",
         "served",
+        "held",
         "stays",
     )
 
@@ -191,6 +213,7 @@ class Slow:
         self.nextgil = now if watchgil() else _NEVER
         self.nextnudge = 0
         self.nserved = self.served = 0
+        self.held = 0
         self.stays: dict[int, Any] = {}
         self.next = min(self.nexttrace, self.nextblock, self.nextgil)
 
@@ -343,7 +366,7 @@ def deepsleep(now: int, slow: Slow) -> None:
                 slow.nextnudge = now + _NUDGE
             ns = _NUDGE if ns < 0 else min(ns, _NUDGE)
         if sched.drainstart != 0:
-            ns = 100 * _MS
+            ns = _LAST
         if someoneruns():
             ns = _GCLOOK if ns < 0 else min(ns, _GCLOOK)
         if not cython.compiled and DROPTICK:

@@ -93,7 +93,7 @@ def shield(seconds: float | None = None) -> Shield:
     entering, the shield itself is cancelled then: every op in it raises
     Cancelled, and what of it leaves the block ends there, unless an outer cancel
     is due. None, the default, and inf set no limit, but a program that ends gives
-    all shields together 4 seconds. KeyboardInterrupt passes every shield.
+    those shields 1.4 seconds. KeyboardInterrupt passes every shield.
 
     Raises TypeError for what is no number, ValueError for NaN. Entering raises
     RuntimeError outside a goroutine and on a second use.

@@ -188,7 +188,7 @@ def gomaxprocs(n: int | None = None) -> int:
     want = 0 if n is None else checkprocs(n)
     lock(sched.worldsema)
     old: int = load(sched.nprocs)
-    if want in (0, old):
+    if want in (0, old) or load(sched.up) == 0:
         unlock(sched.worldsema)
         return old
     mine = stoptheworld()

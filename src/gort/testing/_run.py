@@ -124,7 +124,7 @@ def simulate(
         was = gc.isenabled()
         gc.disable()
         # What the collector has found since the last run was that one's.
-        for module in (sim.runtime.ticks, sim.runtime.proc):
+        for module in (sim.runtime.ticks, sim.runtime.asyncgen):
             module.dropped.clear()
         try:
             run.value = engine.run(lambda: sim.run(main, *args, procs=procs))

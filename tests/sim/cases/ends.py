@@ -369,6 +369,36 @@ async def a_thread_starts_goroutines_past_the_end() -> None:
     await gort.sleep(0.0005)
 
 
+@case(procs=(1, 2, 3))
+async def suspended_generators_are_closed() -> None:
+    """At the end, whoever ends last, and their cleanup may wait."""
+    closed: list[int] = []
+    kept = []
+
+    async def gen(i: int) -> Any:
+        try:
+            yield i
+        finally:
+            await gort.sleep(0.001)
+            closed.append(i)
+
+    async def child(i: int) -> None:
+        it = gen(i)
+        assert await anext(it) == i
+        kept.append(it)
+        await gort.sleep(1000)
+
+    def outside() -> None:
+        while sorted(closed) != [0, 1, 2] and not loose():
+            time.sleep(0.01)
+
+    thread(outside)
+    for i in range(3):
+        gort.go(child, i)
+    while len(kept) < 3:
+        await gort.gosched()
+
+
 @case(procs=(2, 3))
 async def threads_start_two_at_once() -> None:
     """One M takes both off the global queue while the other one gives its P up."""
