@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
+import ctypes
+import os
 import re
+import time
 from typing import Any
 
 import pytest
@@ -190,3 +194,106 @@ def test_catching_it_as_cancel_does_not_hang() -> None:
 
     with pytest.raises(gort.DeadlockError):
         gort.run(main)
+
+
+# Threads that module threading does not know.
+
+
+class Sem:
+    """A semaphore of C's, and a thread of C's that waits for it and never calls Python."""
+
+    def __init__(self) -> None:
+        self.libc = ctypes.CDLL(None)
+        self.sem = ctypes.create_string_buffer(64)
+        assert self.libc.sem_init(self.sem, 0, 0) == 0
+        before = set(os.listdir("/proc/self/task"))
+        tid = ctypes.c_ulong()
+        entry = ctypes.cast(self.libc.sem_wait, ctypes.c_void_p)
+        assert self.libc.pthread_create(ctypes.byref(tid), None, entry, self.sem) == 0
+        self.libc.pthread_detach(tid)
+        (self.task,) = set(os.listdir("/proc/self/task")) - before
+
+    def end(self) -> None:
+        """Let the thread go, and see it gone."""
+        self.libc.sem_post(self.sem)
+        while os.path.exists(f"/proc/self/task/{self.task}"):
+            time.sleep(0.001)
+
+
+def bythread(fn: Any) -> Any:
+    _thread.start_new_thread(fn, ())
+
+
+def byc(fn: Any) -> Any:
+    libc = ctypes.CDLL(None)
+
+    def body(arg: Any) -> None:
+        fn()
+
+    call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(body)
+    tid = ctypes.c_ulong()
+    assert libc.pthread_create(ctypes.byref(tid), None, call, None) == 0
+    libc.pthread_detach(tid)
+    return call
+
+
+@pytest.mark.parametrize("start", [bythread, byc])
+@pytest.mark.parametrize("early", [False, True])
+def test_a_thread_that_threading_does_not_know(start: Any, early: bool, procs: int) -> None:
+    """Also one that was there before the run, if it came after gort."""
+    ch = gort.chan(1)
+    pause = _thread.allocate_lock()
+    pause.acquire()
+    done = _thread.allocate_lock()
+    done.acquire()
+
+    def body() -> None:
+        pause.acquire(True, 0.3)  # the time for a false alarm
+        while gort.num_goroutine() == 0:
+            time.sleep(0.001)
+        ch.send_nowait("called")
+        done.release()
+
+    async def main() -> Any:
+        if not early:
+            kept.append(start(body))
+        return await ch.recv()
+
+    kept = [start(body)] if early else []
+    assert gort.run(main, procs=procs) == "called"
+    done.acquire()
+
+
+def test_a_thread_of_c_that_came_during_the_run(procs: int) -> None:
+    """It may call as long as it lives, and no longer."""
+    sem: list[Sem] = []
+    log: list[str] = []
+
+    def ends() -> None:
+        time.sleep(0.3)  # the time for a false alarm
+        log.append("alive")
+        sem[0].end()
+
+    async def main() -> None:
+        sem.append(Sem())
+        kept.append(byc(ends))
+        await gort.chan().recv()
+
+    kept: list[Any] = []
+    with pytest.raises(gort.DeadlockError):
+        gort.run(main, procs=procs)
+    assert log == ["alive"]
+
+
+def test_a_thread_of_c_that_was_there_before(procs: int) -> None:
+    """Nobody can tell one of a library's pool from one that will call: it is left out."""
+    sem = Sem()
+
+    async def main() -> None:
+        await gort.chan().recv()
+
+    try:
+        with pytest.raises(gort.DeadlockError):
+            gort.run(main, procs=procs)
+    finally:
+        sem.end()

@@ -144,6 +144,8 @@ cdef int socknumber(object o, str what) except -1
 cdef object newosproc(object fn, object arg, str name)
 cdef bint ismainthread()
 cdef int64_t nforeign()
+cdef int64_t nstrangers()
+cdef void bootstrangers()
 cdef int64_t address(object o) noexcept
 cdef object checksignals()
 cdef void immortal(object o)

@@ -10,6 +10,7 @@ import threading
 
 from gort._bytecode import comeup, startthread
 from gort._stacks import walkstacks
+from gort._strangers import countstrangers, markstrangers, there
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -60,6 +61,7 @@ cdef extern from "netfd.h":
 
 cdef extern from "thread.h":
     int gort_startosthread(object call, size_t stacksize) noexcept
+    set gort_pythreads()
 
 cdef extern from "bound.h":
     int gort_fastwith(object cls, withfn enter, withfn leave) except -1
@@ -104,6 +106,7 @@ cdef void onsetm(bindfn bind) noexcept:
 
 startmethod = threading.Thread.start
 stacksize = threading.stack_size
+there.early = gort_pythreads()
 
 gort_keepnone()
 install_slots(Awaitable)
@@ -381,12 +384,23 @@ cdef bint ismainthread():
 
 
 cdef int64_t nforeign():
-    """How many Python threads live outside the runtime, without the one that called run."""
+    """How many Python threads live outside the runtime that module threading knows, without
+    the one that called run."""
     cdef int64_t n = -1
     for t in threading.enumerate():
         if not t.name.startswith("gort-"):
             n += 1
     return n
+
+
+cdef void bootstrangers():
+    """A run begins: the threads that are there."""
+    markstrangers(gort_pythreads())
+
+
+cdef int64_t nstrangers():
+    """How many threads live that module threading does not know, and that may call."""
+    return countstrangers(gort_pythreads())
 
 
 cdef int64_t address(object o) noexcept:

@@ -24,6 +24,7 @@ from typing import Any
 
 from gort._bytecode import startthread
 from gort._stacks import walkstacks
+from gort._strangers import countstrangers, markstrangers, there
 
 _MSG_DONTWAIT = 0x40
 
@@ -875,8 +876,22 @@ def ismainthread() -> bool:
 
 
 def nforeign() -> int:
-    """How many Python threads live outside the runtime, without the one that called run."""
+    """How many Python threads live outside the runtime that module threading knows, without
+    the one that called run."""
     return sum(1 for t in threading.enumerate() if not t.name.startswith("gort-")) - 1
+
+
+there.early = set(sys._current_frames())
+
+
+def bootstrangers() -> None:
+    """A run begins: the threads that are there."""
+    markstrangers(set(sys._current_frames()))
+
+
+def nstrangers() -> int:
+    """How many threads live that module threading does not know, and that may call."""
+    return countstrangers(set(sys._current_frames()))
 
 
 address = sockid = id

@@ -1092,6 +1092,14 @@ def nforeign() -> int:
     return sum(1 for t in e.threads if t.foreign and not t.done) if e is not None else 0
 
 
+def bootstrangers() -> None:
+    """All virtual threads are known."""
+
+
+def nstrangers() -> int:
+    return 0
+
+
 def ismainthread() -> bool:
     return False
 

@@ -1,4 +1,4 @@
-/* Threads that start themselves. */
+/* Threads that start themselves, and who else is there. */
 #ifndef GORT_THREAD_H
 #define GORT_THREAD_H
 
@@ -45,6 +45,55 @@ gort_startosthread(PyObject *call, size_t stacksize)
         Py_DECREF(call);
     pthread_attr_destroy(&attr);
     return err;
+}
+
+typedef struct {
+    unsigned long *at;
+    Py_ssize_t n, cap;
+} gort_idents;
+
+/* A new thread puts itself first without a GIL or being stopped: who walks does not see it. */
+static int
+gort_identvisit(PyObject *o, void *arg)
+{
+    gort_idents *s = arg;
+    PyThreadState *ts = gort_tstate();
+    while (ts->prev)
+        ts = ts->prev;
+    for (; ts; ts = ts->next) {
+        if (s->n == s->cap) {
+            Py_ssize_t cap = s->cap ? 2 * s->cap : 64;
+            unsigned long *at = PyMem_RawRealloc(s->at, (size_t)cap * sizeof *at);
+            if (!at)
+                break;
+            s->at = at;
+            s->cap = cap;
+        }
+        s->at[s->n++] = ts->thread_id;
+    }
+    return 0;
+}
+
+/* The idents of all threads that have a thread state, as a set. Without a GIL they are read
+ * while the interpreter has stopped all threads (stacks.h). */
+static PyObject *
+gort_pythreads(void)
+{
+    gort_idents s = {NULL, 0, 0};
+#ifdef Py_GIL_DISABLED
+    PyUnstable_GC_VisitObjects(gort_identvisit, &s);
+#else
+    gort_identvisit(NULL, &s);
+#endif
+    PyObject *set = PySet_New(NULL);
+    for (Py_ssize_t i = 0; set && i < s.n; i++) {
+        PyObject *id = PyLong_FromUnsignedLong(s.at[i]);
+        if (!id || PySet_Add(set, id) < 0)
+            Py_CLEAR(set);
+        Py_XDECREF(id);
+    }
+    PyMem_RawFree(s.at);
+    return set;
 }
 
 #endif

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, Poller, add, cas, getm, ismainthread, load, lock, lockstat,
+from ..platform.native cimport (RAISE, Poller, add, bootstrangers, cas, getm, ismainthread, load, lock, lockstat,
                                 nanotime, newosproc, noteclear, notesleep, notewakeup, opdrop, setm,
                                  slotclear, store, swap, threadstacks, uncounted, unlock, usleep)
 from .asyncgen cimport closesuspended

@@ -35,6 +35,7 @@ if not cython.compiled:
         RAISE,
         Poller,
         add,
+        bootstrangers,
         cas,
         fastgo,
         getm,
@@ -251,6 +252,7 @@ def rt0_go(main: Callable[..., Any], args: tuple[Any, ...], procs: int) -> Any:
     schedinit(procs)
     startunwind()
     startasyncgens()
+    bootstrangers()
     gilcheck(3)
     m0 = allocm(0, load(sched.gen))
     m0.ism0 = ismainthread()

@@ -1,8 +1,8 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (atomic, add, cas, getident, load, lock, nanotime, nforeign, noteclear, notesleep, store,
-                                swap, unlock, usleep)
+from ..platform.native cimport (atomic, add, cas, getident, load, lock, nanotime, nforeign, noteclear, notesleep,
+                                nstrangers, store, swap, unlock, usleep)
 from .cleanup cimport wakecleanup
 from .gcwork cimport gclook
 from .blocktrace cimport blocktrace

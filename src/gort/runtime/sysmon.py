@@ -31,6 +31,7 @@ if not cython.compiled:
         nforeign,
         noteclear,
         notesleep,
+        nstrangers,
         store,
         swap,
         unlock,
@@ -446,10 +447,12 @@ def allidle() -> bool:
 
 
 def foreignthreads() -> bool:
-    """Whether a Python thread outside the runtime is alive that might wake a
-    goroutine: any but the Ms, the monitor, those in gort.wait, and a main thread
-    that is not ours and cannot be told from one that waits for run."""
-    return nforeign() - load(sched.threadwaiters) > 0
+    """Whether a thread outside the runtime is alive that might wake a goroutine: any
+    but the Ms, the monitor, those in gort.wait, and a main thread that is not ours
+    and cannot be told from one that waits for run; a C library's, which Python does
+    not know, if it came since run began (_strangers.py)."""
+    n = nforeign() - load(sched.threadwaiters)
+    return n > 0 or n + nstrangers() > 0
 
 
 def deadlock() -> None:
