@@ -37,6 +37,7 @@ from typing import Any
 
 import cython
 
+from .._bytecode import safepoint
 from .chan import Chan, ChanClosed, WouldBlock
 from .dump import sigdump
 from .gmp import G, M
@@ -364,6 +365,7 @@ def sigquit(signum: int, frame: Any) -> None:
 
 def sigpreempt(signum: int, frame: Any) -> None:
     """SIGURG's: what other threads want of this one."""
+    safepoint()
     settle()
     if sig.busy:
         return  # inside another's settle; sysmon asks again

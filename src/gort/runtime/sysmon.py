@@ -18,7 +18,8 @@ import cython
 from .asyncgen import closedropped, dropped
 from .debug import debug, debugint, schedtrace
 from .gil import gilcheck, watchgil
-from .gmp import P
+from .gmp import M, P
+from .sigqueue import cankick, kick
 
 if not cython.compiled:
     from ..platform import (
@@ -364,6 +365,9 @@ def deepsleep(now: int, slow: Slow) -> None:
             # and is a panic, only when its maker passes a safe-point.
             if now >= slow.nextnudge:
                 nudge()
+                m0: M = sched.m0
+                if m0 is not None and m0.curg is not None and cankick():
+                    kick()  # it may block in a user's code
                 slow.nextnudge = now + _NUDGE
             ns = _NUDGE if ns < 0 else min(ns, _NUDGE)
         if sched.drainstart != 0:
