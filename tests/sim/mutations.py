@@ -435,7 +435,7 @@ MUTATIONS = {
         ("a_yield_lets_the_global_queue_go_first",),
     ),
     "pullunlocked": Mutation(
-        "a yield holds a goroutine of the global queue in its hands, where nobody sees it (found here)",
+        "a yield holds a goroutine of the global queue where nobody sees it (found here)",
         "proc.pullglobal",
         """    if gp is not None:
         runqput(pp, gp, False)
