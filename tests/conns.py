@@ -76,3 +76,9 @@ async def until_waiting(*gs: gort.Goroutine[Any]) -> None:
         while g.status != "waiting":
             assert not g.done(), "it waited for nothing"
             await gort.gosched()
+
+
+async def alone() -> None:
+    """Until the others have ended, as they are about to."""
+    while gort.num_goroutine() > 1:
+        await gort.sleep(0.001)

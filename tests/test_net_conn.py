@@ -619,3 +619,16 @@ def test_abstract_names() -> None:
             assert await b.read() == b"x"
 
     gort.run(main)
+
+
+def test_threads_do_not_wait_for_a_conn() -> None:
+    async def main() -> None:
+        a, b = await tcp()
+        async with a, b:
+            for op in (a.read(), a.write(b"x")):
+                with pytest.raises(TypeError, match="wait"):
+                    gort.wait(op)
+            await a.write(b"x")
+            assert await b.read() == b"x"
+
+    gort.run(main)

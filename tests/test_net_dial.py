@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conns import has_ipv6, until_waiting
+from conns import alone, has_ipv6, until_waiting
 
 import gort
 from gort import net
@@ -96,7 +96,7 @@ def test_happy_eyeballs(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
             finally:
                 for s in (*held, dead):
                     s.close()
-            assert gort.num_goroutine() == 1
+            await alone()
 
     gort.run(main)
 
@@ -399,7 +399,7 @@ def test_serve(procs: int, caplog: pytest.LogCaptureFixture) -> None:
                 await asks(stays)
                 assert not g.done()
             assert await g is None
-            assert gort.num_goroutine() == 1
+            await alone()
 
     with caplog.at_level(logging.ERROR, "gort.net"):
         gort.run(main, procs=procs)
@@ -437,7 +437,7 @@ def test_serve_cancelled(grace: float | None) -> None:
         assert await a.read() == b"" == await b.read()
         await a.close()
         await b.close()
-        assert gort.num_goroutine() == 1
+        await alone()
 
     gort.run(main)
     assert ended == (["served"] if grace == 60 else ["cancelled"]) * 2

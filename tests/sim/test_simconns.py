@@ -15,7 +15,7 @@ from gort import net
 from gort.testing import network, run_sim, sweep
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from conns import accepted
+from conns import alone
 
 
 async def memory() -> tuple[net.Conn, net.Conn]:
@@ -33,7 +33,6 @@ async def unix() -> tuple[net.Conn, net.Conn]:
 
 
 both = pytest.mark.parametrize("pair", [memory, tcp, unix])
-assert accepted
 
 
 async def echo(c: net.Conn) -> None:
@@ -143,7 +142,7 @@ def test_a_server(caplog: pytest.LogCaptureFixture) -> None:
         g.cancel()
         with pytest.raises(gort.Cancelled):
             await g
-        assert gort.num_goroutine() == 1
+        await alone()
 
     sweep(main, seeds=10)
     assert not caplog.records
@@ -194,7 +193,7 @@ def test_dials_are_cancelled_anywhere() -> None:
                     pass
             await ln.close()
             await g
-            assert gort.num_goroutine() == 1
+            await alone()
 
     sweep(main, seeds=30)
 

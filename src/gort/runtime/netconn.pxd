@@ -44,7 +44,7 @@ cdef class Netconn:
 
 @cython.locals(mp=M, goid=int64_t)
 cdef bint acquire(Netconn c, int mode, int64_t who) noexcept
-cdef void vacate(Netconn c, int mode) noexcept
+cdef void vacate(Netconn c, int mode, int64_t who) noexcept
 @cython.locals(goid=int64_t)
 cdef object busy(Netconn c, int mode, str what)
 @cython.locals(have=Py_ssize_t, at=Py_ssize_t, sep=bytes, line=bint)

@@ -130,7 +130,7 @@ class Netconn:
             raise busy(self, mode, what)
 
     def leave(self, mode: int) -> None:
-        vacate(self, mode)
+        vacate(self, mode, -1)
 
     def take(self, kind: Any, n: int) -> Any:
         """What a read of this kind asks for; None when that is not there. LimitExceeded."""
@@ -195,11 +195,12 @@ def acquire(c: Netconn, mode: int, who: int) -> bool:
     return True
 
 
-def vacate(c: Netconn, mode: int) -> None:
+def vacate(c: Netconn, mode: int, who: int) -> None:
+    """Leave a side, if one is there yet."""
     if mode & READ:
-        store_rel(c.reading, 0)
+        cas(c.reading, who, 0)
     else:
-        store_rel(c.writing, 0)
+        cas(c.writing, who, 0)
 
 
 def busy(c: Netconn, mode: int, what: str) -> RuntimeError:
@@ -291,7 +292,7 @@ class Connop(Iowait):
             return self.fail(busy(c, self.mode, what))
         code = self.first(c, pp)
         if code != YIELD:
-            vacate(c, self.mode)
+            vacate(c, self.mode, sockid(self))
         return code
 
     @cython.final
@@ -405,7 +406,7 @@ class Connop(Iowait):
                 self.state = OPNEW
                 store(self.won, WPENDING)
                 return self.step()
-        vacate(c, self.mode)
+        vacate(c, self.mode, sockid(self))
         return code
 
     def barred(self, sock: Any) -> int:
@@ -438,6 +439,8 @@ class Connop(Iowait):
         return c.file.late & self.mode != 0
 
     def fail(self, exc: BaseException) -> int:
+        if isinstance(self.value, Netconn):  # also where a cancel refuses it a second wait
+            vacate(self.value, self.mode & SIDES, sockid(self))
         if self.mode & WRITE:
             try:
                 exc.written = self.n
@@ -457,7 +460,7 @@ class Connop(Iowait):
     def unqueue(self) -> None:
         c: Netconn = self.value
         Iowait.unqueue(self)
-        vacate(c, self.mode & SIDES)
+        vacate(c, self.mode & SIDES, sockid(self))
 
 
 def newconnop(c: Netconn, mode: int, what: Any, n: int) -> Connop:

@@ -15,6 +15,7 @@ import cython
 from .._bytecode import safepoint
 from .._where import hint, kind
 from .gmp import G, M
+from .netconn import Connop
 from .netfd import Netop
 from .park import Cancelled, Gosched, Op, Threadwaiter
 from .timers import seconds_of
@@ -249,12 +250,16 @@ def blocking() -> Blocking:
     return Blocking()
 
 
+_THREADLESS = (Gosched, Syscall, Enterblock, Exitblock, Netop, Connop)
+"""Ops that need the goroutine's own M."""
+
+
 def waitop(op: Any, timeout: Any) -> Any:
     if load(sched.up) == 0:
         raise RuntimeError(f"wait: no gort runtime is up{hint()}")
     if isinstance(op, G):
         op = join(op)
-    if not isinstance(op, Op) or isinstance(op, (Gosched, Syscall, Enterblock, Exitblock, Netop)):
+    if not isinstance(op, Op) or isinstance(op, _THREADLESS):
         raise TypeError(f"wait() wants an op such as ch.recv(), or a Goroutine, not {kind(op)}")
     ns = -1
     if timeout is not None:
