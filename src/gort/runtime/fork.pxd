@@ -3,7 +3,7 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, add, asyncgen_hooks, cas, getident, getm, immortal, load, lock,
                                 setm, store, unlock)
-from .gmp cimport G, Gdead, M, P, Sched, WCANCELLED, WPENDING, allgs, sched
+from .gmp cimport G, Gdead, M, P, Sched, WCANCELLED, WPENDING, allgs, nameofg, sched
 from .netpoll cimport Netpoll, np
 from .park cimport Op
 from .world cimport starttheworld, stoptheworld
@@ -18,5 +18,5 @@ cdef Atfork atfork
 
 @cython.locals(gp=G, op=Op)
 cdef void buryall()
-cdef void bury(G gp, object end)
+cdef object bury(G gp, object end)
 cdef void losewaiter(Op op)

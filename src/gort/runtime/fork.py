@@ -48,7 +48,7 @@ if not cython.compiled:
         store,
         unlock,
     )
-    from .gmp import WCANCELLED, WPENDING, Gdead, allgs, sched
+    from .gmp import WCANCELLED, WPENDING, Gdead, allgs, nameofg, sched
     from .netpoll import np
     from .world import starttheworld, stoptheworld
 
@@ -129,28 +129,31 @@ def buryall() -> None:
         "this goroutine stayed in the parent process: a forked child has none of its goroutines"
     )
     gs = allgs()
-    for gp in gs:
-        bury(gp, end)
+    coros = [bury(gp, end) for gp in gs]
     ops = list(waiters)
     for op in ops:
         losewaiter(op)
     waiters.clear()
     inwait.clear()
-    immortal((gs, ops, sched.allp, sched.allm, np.pds))
+    immortal((gs, coros, ops, sched.allp, sched.allm, np.pds))
     sched.allp = []
     sched.pfree = []
     sched.mfree = []
     np.pds = {}
 
 
-def bury(gp: G, end: RuntimeError) -> None:
+def bury(gp: G, end: RuntimeError) -> Any:
+    """End gp where it stands; what it was running, which nobody may drop."""
+    coro = gp.coro
     if gp.waiting is not None:
         losewaiter(gp.waiting)
+    gp.coro = (None, nameofg(gp))
     gp.outcome = RAISE
     add(sched.nfailed, 1)
     gp.result = end
     gp.retrieved = True
     store(gp.status_, Gdead)
+    return coro
 
 
 def losewaiter(op: Op) -> None:
