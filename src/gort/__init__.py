@@ -12,7 +12,7 @@ if _os.environ.get("GORT_PURE", "") not in ("", "0"):
 
     _pure.install()
 
-from . import context, logging, net, signal, sync, time
+from . import context, fs, logging, net, signal, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.boot import imported as _imported
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
@@ -34,6 +34,9 @@ from .runtime.timeout import shield, timeout
 from .runtime.timers import sleep
 from .runtime.traceback import current, set_name
 from .runtime.world import gomaxprocs
+from .structured.gather import gather
+from .structured.mapping import as_completed, map
+from .structured.supervise import supervise
 
 __version__ = "0.1.0"
 
@@ -57,11 +60,14 @@ __all__ = [
     "WouldBlock",
     "add_cleanup",
     "after",
+    "as_completed",
     "at_exit",
     "blocking",
     "chan",
     "context",
     "current",
+    "fs",
+    "gather",
     "go",
     "goexit",
     "gomaxprocs",
@@ -70,6 +76,7 @@ __all__ = [
     "group",
     "init",
     "lock_os_thread",
+    "map",
     "logging",
     "net",
     "notify_closing",
@@ -84,6 +91,7 @@ __all__ = [
     "signal",
     "sleep",
     "stack",
+    "supervise",
     "sync",
     "syscall",
     "tick",

@@ -1,5 +1,13 @@
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+)
 from dataclasses import dataclass
 from typing import (
     Any,
@@ -17,6 +25,7 @@ from typing import (
 )
 
 from . import context as context
+from . import fs as fs
 from . import logging as logging
 from . import net as net
 from . import process as process
@@ -38,11 +47,14 @@ __all__ = [
     "WouldBlock",
     "add_cleanup",
     "after",
+    "as_completed",
     "at_exit",
     "blocking",
     "chan",
     "context",
     "current",
+    "fs",
+    "gather",
     "go",
     "goexit",
     "gomaxprocs",
@@ -51,6 +63,7 @@ __all__ = [
     "group",
     "init",
     "lock_os_thread",
+    "map",
     "logging",
     "net",
     "notify_closing",
@@ -65,6 +78,7 @@ __all__ = [
     "signal",
     "sleep",
     "stack",
+    "supervise",
     "sync",
     "syscall",
     "tick",
@@ -77,6 +91,7 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_A = TypeVar("_A")
 _T_co = TypeVar("_T_co", covariant=True)
 _P = ParamSpec("_P")
 _Ts = TypeVarTuple("_Ts")
@@ -229,6 +244,59 @@ def select(*ops: _ChanOp[Any] | None, default: bool = False) -> _WaitOp[tuple[in
 def syscall(fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _Op[_T]: ...
 def blocking() -> _Blocking: ...
 def group(limit: int | None = None, on_error: _OnError = "cancel") -> Group: ...
+def gather(*calls: Callable[[], Any] | tuple[Any, ...]) -> Coroutine[Any, Any, list[Any]]: ...
+
+@final
+class _Results(AsyncIterator[_T_co]):
+    def __aiter__(self) -> Self: ...
+    def __anext__(self) -> Coroutine[Any, Any, _T_co]: ...
+    def aclose(self) -> Coroutine[Any, Any, None]: ...
+
+@overload
+def map(
+    fn: Callable[[_A], Coroutine[Any, Any, _T]],
+    iterable: Iterable[_A] | AsyncIterable[_A],
+    *,
+    limit: int | None = None,
+) -> _Results[_T]: ...
+@overload
+def map(
+    fn: Callable[[_A], _T],
+    iterable: Iterable[_A] | AsyncIterable[_A],
+    *,
+    limit: int | None = None,
+) -> _Results[_T]: ...
+@overload
+def map(
+    fn: tuple[Any, ...],
+    iterable: Iterable[Any] | AsyncIterable[Any],
+    *,
+    limit: int | None = None,
+) -> _Results[Any]: ...
+def as_completed(
+    calls: Iterable[Callable[[], Any] | tuple[Any, ...]]
+    | AsyncIterable[Callable[[], Any] | tuple[Any, ...]],
+    *,
+    limit: int | None = None,
+) -> _Results[Any]: ...
+@overload
+def supervise(
+    fn: Callable[[*_Ts], Coroutine[Any, Any, _T]],
+    *args: *_Ts,
+    restart: Literal["on-failure", "always", "never"] = "on-failure",
+    max_restarts: int = 5,
+    within: float = 60.0,
+    backoff: tuple[float, float] = (0.1, 30.0),
+) -> Coroutine[Any, Any, _T]: ...
+@overload
+def supervise(
+    fn: Callable[[*_Ts], _T],
+    *args: *_Ts,
+    restart: Literal["on-failure", "always", "never"] = "on-failure",
+    max_restarts: int = 5,
+    within: float = 60.0,
+    backoff: tuple[float, float] = (0.1, 30.0),
+) -> Coroutine[Any, Any, _T]: ...
 def timeout(seconds: float) -> _Timeout: ...
 def shield(seconds: float | None = None) -> _Shield: ...
 def wait(op: _WaitOp[_T] | Goroutine[_T], timeout: float | None = None) -> _T: ...

@@ -1,5 +1,5 @@
-"""Go's sync package for goroutines: Mutex, RWMutex, WaitGroup, Once, Cond, and the
-weighted Semaphore.
+"""Go's sync package for goroutines: Mutex, RWMutex, WaitGroup, Once, Cond, the
+weighted Semaphore; and Event and Barrier.
 
 What waits is awaited (`await mu.lock()`), and leaves its queue when it is
 cancelled: an op either took effect and returned, or had none and raised. What
@@ -8,11 +8,23 @@ goroutine or thread. A thread outside the runtime, or a plain function, waits
 with `gort.wait(mu.lock())`. Misuse that makes Go panic raises RuntimeError.
 """
 
+from .runtime.barrier import Barrier
 from .runtime.cond import Cond
+from .runtime.event import Event
 from .runtime.mutex import Mutex
 from .runtime.once import Once
 from .runtime.rwmutex import RLocker, RWMutex
 from .runtime.semaphore import Semaphore
 from .runtime.waitgroup import WaitGroup
 
-__all__ = ["Cond", "Mutex", "Once", "RLocker", "RWMutex", "Semaphore", "WaitGroup"]
+__all__ = [
+    "Barrier",
+    "Cond",
+    "Event",
+    "Mutex",
+    "Once",
+    "RLocker",
+    "RWMutex",
+    "Semaphore",
+    "WaitGroup",
+]

@@ -3,7 +3,17 @@ from typing import Any, ParamSpec, TypeVar, final, overload
 
 from . import Goroutine, _Op, _WaitOp
 
-__all__ = ["Cond", "Mutex", "Once", "RLocker", "RWMutex", "Semaphore", "WaitGroup"]
+__all__ = [
+    "Barrier",
+    "Cond",
+    "Event",
+    "Mutex",
+    "Once",
+    "RLocker",
+    "RWMutex",
+    "Semaphore",
+    "WaitGroup",
+]
 
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
@@ -73,3 +83,15 @@ class Semaphore:
     def release(self, n: int = 1) -> None: ...
     def __aenter__(self) -> _WaitOp[None]: ...
     def __aexit__(self, kind: object, exc: object, tb: object, /) -> _Op[None]: ...
+
+@final
+class Event:
+    def set(self) -> None: ...
+    def clear(self) -> None: ...
+    def is_set(self) -> bool: ...
+    def wait(self) -> _WaitOp[None]: ...
+
+@final
+class Barrier:
+    def __init__(self, n: int) -> None: ...
+    def wait(self) -> _WaitOp[int]: ...

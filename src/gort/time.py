@@ -2,9 +2,11 @@
 
 After stop() or reset() no stale time is received; a timer's channel presents
 itself as unbuffered; a timer that nobody refers to is collected. `gort.sleep`,
-`gort.after` and `gort.tick` are the short forms.
+`gort.after` and `gort.tick` are the short forms. Limiter is a token bucket, after
+x/time/rate.
 """
 
+from .runtime.limiter import Limiter
 from .runtime.ticks import Ticker, Timer, after_func
 
-__all__ = ["Ticker", "Timer", "after_func"]
+__all__ = ["Limiter", "Ticker", "Timer", "after_func"]

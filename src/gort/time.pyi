@@ -1,9 +1,9 @@
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, final
 
 from . import Chan
 
-__all__ = ["Ticker", "Timer", "after_func"]
+__all__ = ["Limiter", "Ticker", "Timer", "after_func"]
 
 _P = ParamSpec("_P")
 
@@ -28,3 +28,10 @@ class Ticker:
 def after_func(
     seconds: float, fn: Callable[_P, Any], /, *args: _P.args, **kwargs: _P.kwargs
 ) -> Timer: ...
+
+@final
+class Limiter:
+    def __init__(self, rate: float, burst: int = 1) -> None: ...
+    def allow(self, n: int = 1) -> bool: ...
+    def reserve(self, n: int = 1) -> float: ...
+    def wait(self, n: int = 1) -> Coroutine[Any, Any, None]: ...

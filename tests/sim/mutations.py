@@ -434,6 +434,13 @@ MUTATIONS = {
         "pass",
         ("a_yield_lets_the_global_queue_go_first",),
     ),
+    "barrierlost": Mutation(
+        "a waiter that a round has counted is cancelled all the same",
+        "barrier.Barrierop.unqueue",
+        "            store(self.won, WDONE)  # the round has counted it\n",
+        "            pass\n",
+        ("barrier_counts_no_one_who_was_cancelled",),
+    ),
     "pullunlocked": Mutation(
         "a yield holds a goroutine of the global queue where nobody sees it (found here)",
         "proc.pullglobal",

@@ -70,6 +70,7 @@ cdef enum:
     WPENDING = 0
     WREADY = 1
     WCANCELLED = 2
+    WDONE = 3
 
     CREQ = 1
     CTHROW = 2

@@ -107,6 +107,7 @@ if not cython.compiled:
     WPENDING = 0
     WREADY = 1
     WCANCELLED = 2
+    WDONE = 3
 
     CREQ = 1
     CTHROW = 2
@@ -151,6 +152,8 @@ WAITREASONS = (
     "GC worker (idle)",
     "chan receive (nil chan)",
     "cleanup wait",
+    "sync.Event.Wait",
+    "sync.Barrier.Wait",
 )
 """What a waiting goroutine waits for, in Go's words; an op holds the index."""
 

@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Aw
                                 unlikely, unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
-                   Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED,
+                   Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED, WDONE,
                    WPENDING, WREADY, sched, throw)
 from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput

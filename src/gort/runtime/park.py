@@ -73,6 +73,7 @@ if not cython.compiled:
         OPPARKED,
         OPYIELDED,
         WCANCELLED,
+        WDONE,
         WPENDING,
         WREADY,
         Gparking,
@@ -182,8 +183,9 @@ class Op(Awaitable):
 
     A kind of op says what it does in three methods, all called inside the
     runtime: start(pp) does it, or parks; finish() ends a wait that was won;
-    unqueue() takes it out of every queue after a cancel. They return what
-    step() returns and leave the value in `value`.
+    unqueue() takes it out of every queue after a cancel; where it finds that it took
+    effect all the same it makes `won` WDONE. start and finish return what step()
+    returns and leave the value in `value`.
     """
 
     __slots__ = ("won", "g", "tw", "state", "code")
@@ -274,6 +276,8 @@ class Op(Awaitable):
         self.g = None
         gp.waiting = None
         self.unqueue()
+        if load(self.won) == WDONE:
+            return self.finish()
         return self.fail(cancelexc(gp))
 
     def foreign(self, mp: M, gp: G) -> int:

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
                                 notesleep, nanotime, setm, store, store_rel, unlock)
 from .gmp cimport (AGOSCHED, ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
-                   WCANCELLED, WPENDING, WREADY, sched)
+                   WCANCELLED, WDONE, WPENDING, WREADY, sched)
 from .gm cimport gmentersyscall
 from .machine cimport claim, handoffp, interrupted, release, stale
 from .park cimport Gosched, Op, Threadwaiter, cancelexc, delist, enlist, wakewaiter

@@ -45,6 +45,7 @@ if not cython.compiled:
         OPNEW,
         OPYIELDED,
         WCANCELLED,
+        WDONE,
         WPENDING,
         WREADY,
         Pidle,
@@ -294,6 +295,8 @@ def waitop(op: Any, timeout: Any) -> Any:
     if load(o.won) == WREADY:
         return outcome(o, o.finish())
     o.unqueue()
+    if load(o.won) == WDONE:  # it took effect all the same
+        return outcome(o, o.finish())
     if late:
         raise TimeoutError(f"wait: nothing came within {timeout} seconds")
     if gp is not None and load(gp.cancelreq) != 0:

@@ -631,3 +631,35 @@ async def semaphore_cancels_race_releases() -> None:
     lost = await ended(gs)
     assert len(got) == 4 - lost and lost <= 2
     assert s.try_acquire(2), "units were lost"
+
+
+# Event, Barrier
+
+
+@case(procs=(1, 2, 3, 4))
+async def event_wakes_every_waiter() -> None:
+    ev = gort.sync.Event()
+    gs = [gort.go(ev.wait) for _ in range(4)]
+    gs[0].cancel()
+    gort.go(ev.set)
+    await joinall(gs[1:])
+    await ended(gs[:1])
+    assert ev.is_set()
+
+
+@case(procs=(1, 2, 3, 4))
+async def barrier_counts_no_one_who_was_cancelled() -> None:
+    """Two of three go through, whichever side of the cancel the round falls on."""
+    b, through = gort.sync.Barrier(2), []
+
+    async def party(i: int) -> None:
+        through.append((i, await b.wait()))
+
+    gs = [gort.go(party, i) for i in range(3)]
+    gort.go(gs[0].cancel)
+    await wait()
+    assert sorted(place for _, place in through) == [0, 1], through
+    for g in gs:
+        g.cancel()
+    assert await ended(gs) == 1
+    assert repr(b) == "<Barrier 0/2 arrived>"

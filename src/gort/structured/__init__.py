@@ -1,0 +1,1 @@
+"""What programs build from groups: several calls at once, and one that is restarted."""
