@@ -147,6 +147,7 @@ cdef class P:
     cdef atomic schedtick
     cdef atomic syscalltick
     cdef atomic free
+    cdef int8_t shard
     cdef int64_t goidcache
     cdef int64_t goidcacheend
     cdef int64_t gctick
@@ -307,10 +308,6 @@ cdef void fatal(str msg) noexcept
 cdef void checkmcount() noexcept
 cdef bint casgstatus(G gp, int64_t old, int64_t new) noexcept
 cdef Shard shardof(G gp) noexcept
-
-cdef inline int shardfor(P pp) noexcept:
-    return 1 + pp.id % (NSHARD - 1) if pp is not None else 0
-
 @cython.locals(shard=Shard)
 cdef void allgadd(G gp, P pp) noexcept
 @cython.locals(shard=Shard)

@@ -116,12 +116,6 @@ if not cython.compiled:
     CLOCKSHIFT = 24
     GOIDBATCH = 16
 
-    def shardfor(pp: P) -> int:
-        """The part for what pp starts: its own, up to NSHARD - 1 Ps; the first one is for whoever
-        has no P."""
-        return 1 + pp.id % (NSHARD - 1) if pp is not None else 0
-
-
 _STATUS = {
     Gidle: "idle",
     Grunnable: "runnable",
@@ -359,6 +353,9 @@ class M:
 class P:
     """A processor: the right to run goroutines, and what running them needs.
 
+    shard: the part of the list of goroutines for what it starts, its own up to NSHARD - 1 Ps;
+    the first part is for who has no P.
+
     The M that holds it (status running) owns every field but: status itself;
     runqhead and runnext, which thieves advance and swap; timers and zombies,
     under timerlock; seentick, seenwhen and seensys, which are sysmon's; link, and
@@ -376,6 +373,7 @@ class P:
         "syscalltick",
         "preempt",
         "free",
+        "shard",
         "seentick",
         "seenwhen",
         "seensys",
@@ -409,6 +407,7 @@ class P:
             self.gcseen = 0
             self.link = None
         self.id = id
+        self.shard = 1 + id % (NSHARD - 1)
         self.gcrounds = 16
         self.timers = Heap()
 
@@ -776,8 +775,8 @@ def shardof(gp: G) -> Shard:
 
 def allgadd(gp: G, pp: P) -> None:
     """List gp, which the M of pp, or a thread without a P, has made."""
-    gp.shard = shardfor(pp)
-    shard: Shard = shardof(gp)
+    gp.shard = pp.shard if pp is not None else 0
+    shard: Shard = tupleat(sched.shards, gp.shard)
     lock(shard.lock)
     linkadd(shard.head, gp.alllink, gp)
     if not gp.issystem:
@@ -786,7 +785,7 @@ def allgadd(gp: G, pp: P) -> None:
 
 
 def allgdel(gp: G) -> None:
-    shard: Shard = shardof(gp)
+    shard: Shard = tupleat(sched.shards, gp.shard)
     lock(shard.lock)
     linkdel(shard.head, gp.alllink, gp)
     if not gp.issystem:

@@ -114,6 +114,8 @@ cdef void enlist(G gp, P pp) noexcept
 @cython.locals(mp=M)
 cdef void setorigin(G gp) noexcept
 cdef int needup() except -1
+cdef int notup() except -1
+cdef int endedearly(G gp) except -1
 @cython.locals(gp=G)
 cdef G newmain(object fn, tuple args, M m0)
 @cython.locals(gp=G)

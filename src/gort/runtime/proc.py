@@ -826,17 +826,26 @@ def newproc2(gp: G) -> int:
     up = start(gp, pp)
     if pp is not None:
         release(mp, pp)
-    if not up:
-        endidle(gp, Cancelled("the runtime has gone down"))
-        raise RuntimeError(f"{_NOTUP}{hint()}")
+    if unlikely(not up):
+        return endedearly(gp)
     return 0
 
 
 def needup() -> int:
     """Raise RuntimeError where goroutines cannot be started."""
-    if load(sched.up) == 0:
-        raise RuntimeError(f"{_NOTUP}{hint()}")
+    if unlikely(load(sched.up) == 0):
+        return notup()
     return 0
+
+
+def notup() -> int:
+    raise RuntimeError(f"{_NOTUP}{hint()}")
+
+
+def endedearly(gp: G) -> int:
+    """The runtime is down: gp never runs, and its maker gets the error."""
+    endidle(gp, Cancelled("the runtime has gone down"))
+    return notup()
 
 
 def newmain(fn: Callable[..., Any], args: tuple[Any, ...], m0: M) -> G:
