@@ -159,6 +159,26 @@ def test_nobody_waits_for_a_new_thread() -> None:
     assert gort.run(main, procs=4) == list(range(8))
 
 
+@pytest.mark.skipif(
+    os.environ.get("GORT_PURE", "") not in ("", "0"), reason="Thread.join() may return before that"
+)
+def test_the_monitor_is_gone_with_its_run() -> None:
+    """Its thread has neither a state nor a task left when run returns."""
+
+    async def main() -> tuple[int, set[str]]:
+        while not (found := [t for t in threading.enumerate() if t.name == "gort-sysmon"]):
+            await gort.sleep(0.0001)
+        (monitor,) = found
+        assert monitor.ident is not None
+        return monitor.ident, {str(monitor.native_id)}
+
+    for _ in range(200):
+        ident, task = gort.run(main, procs=1)
+        assert ident not in sys._current_frames()
+        if sys.platform == "linux":
+            assert not task & set(os.listdir("/proc/self/task"))
+
+
 needs_two_cpus = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="the affinity of one CPU cannot be narrowed"
 )

@@ -19,6 +19,7 @@ from cpython.object cimport Py_TYPE
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.errno cimport errno
+from posix.unistd cimport getpid
 
 cdef extern from "stacks.h":
     object gort_threadstacks()
@@ -60,7 +61,10 @@ cdef extern from "netfd.h":
     int gort_socktake(object sock) noexcept
 
 cdef extern from "thread.h":
-    int gort_startosthread(object call, size_t stacksize) noexcept
+    ctypedef unsigned long pthread_t
+    int gort_startosthread(object call, size_t stacksize, pthread_t* id) noexcept
+    int pthread_join(pthread_t id, void** value) noexcept nogil
+    int pthread_detach(pthread_t id) noexcept nogil
     set gort_pythreads()
 
 cdef extern from "bound.h":
@@ -359,23 +363,38 @@ cdef object newosproc(object fn, object arg, str name):
     if threading.Thread.start is not startmethod:
         return startthread(fn, arg, name)  # a debugger's: it wants to see each thread
     cdef Osthread t = Osthread()
-    if gort_startosthread((comeup, (fn, arg, name), t.end), stacksize()) != 0:
+    if gort_startosthread((comeup, (fn, arg, name), t.end), stacksize(), &t.id) != 0:
         raise RuntimeError("can't start new thread")
+    t.pid = getpid()
     return t
 
 
 cdef class Osthread:
-    """A thread that was started without waiting for it."""
+    """A thread that was started without waiting for it.
+
+    pid: the process whose thread it is, 0 once it is joined; a child that was forked has it not.
+    """
 
     cdef note ended
+    cdef pthread_t id
+    cdef int pid
 
     def end(self):
         notewakeup(self.ended)
 
     def join(self):
-        """Wait until it has ended; signal handlers run meanwhile."""
+        """Wait until it has ended and its thread state is gone; signal handlers run until it
+        runs no Python any more. For one caller."""
         while not notesleep(self.ended, -1):
             PyErr_CheckSignals()
+        if self.pid == getpid():
+            self.pid = 0
+            with nogil:
+                pthread_join(self.id, NULL)
+
+    def __dealloc__(self):
+        if self.pid != 0 and self.pid == getpid():
+            pthread_detach(self.id)
 
 
 cdef bint ismainthread():

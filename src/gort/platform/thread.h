@@ -27,20 +27,18 @@ gort_osthread(void *arg)
 }
 
 /* call: a function, a tuple of its arguments, and a function to call in the end. An errno,
- * or 0. */
+ * or 0. Who starts it joins or detaches it. */
 static int
-gort_startosthread(PyObject *call, size_t stacksize)
+gort_startosthread(PyObject *call, size_t stacksize, pthread_t *id)
 {
-    pthread_t id;
     pthread_attr_t attr;
     int err = pthread_attr_init(&attr);
     if (err)
         return err;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     if (stacksize)
         pthread_attr_setstacksize(&attr, stacksize);
     Py_INCREF(call);
-    err = pthread_create(&id, &attr, gort_osthread, call);
+    err = pthread_create(id, &attr, gort_osthread, call);
     if (err)
         Py_DECREF(call);
     pthread_attr_destroy(&attr);
