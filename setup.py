@@ -68,6 +68,10 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "auto_pickle": False,
+    # A method is a descriptor that checks whose it is; signatures are for help().
+    "binding": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
 }
 
 

@@ -143,6 +143,7 @@ def test_await_of_a_chan() -> None:
     gort.run(main)
 
 
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_awaitable_dropped_unused() -> None:
     async def main() -> int:
         ch = gort.chan(1)

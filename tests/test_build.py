@@ -109,6 +109,7 @@ def test_size_of_a_goroutine() -> None:
     assert gmp.G.__basicsize__ + collectors <= 160
 
 
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_records_reject_unknown_attributes() -> None:
     async def main() -> None:
         me: Any = gort.current()

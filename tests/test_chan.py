@@ -450,6 +450,7 @@ def test_op_shared_by_two_goroutines(procs: int) -> None:
     gort.run(main, procs=procs)
 
 
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_op_is_lazy() -> None:
     async def main() -> None:
         ch = gort.chan(1)

@@ -838,6 +838,7 @@ def test_a_yield_that_was_kept_is_used_once(procs: int) -> None:
     gort.run(main, procs=procs)
 
 
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_yields_made_before_one_is_awaited(procs: int) -> None:
     async def main() -> None:
         for _ in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import random
+import warnings
 import weakref
 from typing import Any
 
@@ -330,7 +331,7 @@ def test_op_used_twice() -> None:
 def test_signature_and_keywords() -> None:
     assert str(inspect.signature(gort.select)).startswith("(*ops")
     assert "default" in inspect.signature(gort.select).parameters
-    assert gort.select.__name__ == "select" and gort.select.__module__ == "gort.runtime.select"
+    assert gort.select.__name__ == "select" and gort.select.__module__ == "gort"
     assert (gort.select.__doc__ or "").startswith("Do one of several channel operations")
 
     async def main() -> None:
@@ -367,6 +368,7 @@ def test_a_default_is_for_one_select(procs: int) -> None:
     gort.run(main, procs=procs)
 
 
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("kwargs", [{}, {"default": False}, {"default": True}])
 @pytest.mark.parametrize("nils", [0, 3, 14, 40])
 @pytest.mark.parametrize("bad", ["int", "op", "used", "twice"])
@@ -447,7 +449,9 @@ def test_nothing_is_kept(n: int) -> None:
         bad: Any = 3
         with pytest.raises(TypeError):
             gort.select(*[c.recv() for c in chs], bad)
-        gort.select(*[c.recv() for c in chs])  # nobody awaits it
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gort.select(*[c.recv() for c in chs])  # nobody awaits it
         return [weakref.ref(c) for c in chs]
 
     async def main() -> None:

@@ -1914,6 +1914,7 @@ def a_semaphore() -> tuple[Any, Callable[[], bool]]:
 WITH = [a_mutex, a_writer, a_reader, a_semaphore]
 
 
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 @pytest.mark.parametrize("make", WITH)
 def test_enter_and_exit_called_directly(make: Any, procs: int) -> None:
     async def main() -> None:

@@ -23,6 +23,7 @@ from .runtime.gmp import G as Goroutine
 from .runtime.group import Group, group
 from .runtime.inittask import init
 from .runtime.netpoll import notify_closing, wait_readable, wait_writable
+from .runtime.objects import publish as _publish
 from .runtime.osthread import lock_os_thread, set_max_threads, unlock_os_thread
 from .runtime.park import Cancelled, gosched
 from .runtime.proc import goexit
@@ -103,4 +104,5 @@ __all__ = [
     "wait_writable",
 ]
 
+_publish(globals())
 _imported()

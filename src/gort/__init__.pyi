@@ -18,6 +18,7 @@ from typing import (
     ParamSpec,
     Protocol,
     Self,
+    TypeAlias,
     TypeVar,
     TypeVarTuple,
     final,
@@ -105,17 +106,12 @@ _Inits = Callable[[], object] | Iterable[Callable[[], object]]
 class _HasFileno(Protocol):
     def fileno(self) -> int: ...
 
-class _Op(Awaitable[_T_co]):
-    """An operation: nothing happens until it is awaited, once."""
-
-    def __await__(self) -> Generator[Any, Any, _T_co]: ...
-
-class _WaitOp(_Op[_T_co]):
-    """An operation that gort.wait takes too."""
-
-@final
-class _ChanOp(_WaitOp[_T_co]):
-    """An operation on a channel, which gort.select takes too."""
+# An operation: nothing happens until it is awaited, once. To type checkers it is a coroutine,
+# the one thing that they all report where its await was forgotten; it has none of a
+# coroutine's own methods. gort.wait takes a _WaitOp too, and gort.select a _ChanOp.
+_Op: TypeAlias = Coroutine[Any, Any, _T]
+_WaitOp: TypeAlias = Coroutine[Any, Any, _T]
+_ChanOp: TypeAlias = Coroutine[Any, Any, _T]
 
 @final
 class _Blocking:

@@ -117,7 +117,7 @@ def share() -> int:
         for key, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, BaseException):
                 other = getattr(original, key, None)
-                if value.__module__ == name and isinstance(other, type):
+                if isinstance(other, type) and other is not value:
                     real[id(value)] = other
     spaces = [vars(module) for _, module in twins] + [vars(sys.modules[SIMULATED])]
     for space in spaces:

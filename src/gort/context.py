@@ -29,6 +29,7 @@ from .runtime.context import (
     with_timeout,
     with_value,
 )
+from .runtime.objects import publish as _publish
 
 __all__ = [
     "AfterFunc",
@@ -44,3 +45,5 @@ __all__ = [
     "with_timeout",
     "with_value",
 ]
+
+_publish(globals())

@@ -10,6 +10,9 @@ KeyboardInterrupt out of main, SIGQUIT dumps all goroutines and exits with statu
 main thread, also while every goroutine waits. After `gort.run` all is as before.
 """
 
+from .runtime.objects import publish as _publish
 from .runtime.sigqueue import ignore, ignored, notify, reset, stop
 
 __all__ = ["ignore", "ignored", "notify", "reset", "stop"]
+
+_publish(globals())

@@ -12,6 +12,7 @@ from .runtime.barrier import Barrier
 from .runtime.cond import Cond
 from .runtime.event import Event
 from .runtime.mutex import Mutex
+from .runtime.objects import publish as _publish
 from .runtime.once import Once
 from .runtime.rwmutex import RLocker, RWMutex
 from .runtime.semaphore import Semaphore
@@ -28,3 +29,5 @@ __all__ = [
     "Semaphore",
     "WaitGroup",
 ]
+
+_publish(globals())

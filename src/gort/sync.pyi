@@ -1,4 +1,4 @@
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, final, overload
 
 from . import Goroutine, _Op, _WaitOp
@@ -62,11 +62,11 @@ class Once:
     @overload
     def do(
         self, fn: Callable[_P, Coroutine[Any, Any, _T]], /, *args: _P.args, **kwargs: _P.kwargs
-    ) -> Awaitable[_T | None]: ...
+    ) -> _Op[_T | None]: ...
     @overload
     def do(
         self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
-    ) -> Awaitable[_T | None]: ...
+    ) -> _Op[_T | None]: ...
 
 @final
 class Cond:

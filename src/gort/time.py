@@ -7,6 +7,9 @@ x/time/rate.
 """
 
 from .runtime.limiter import Limiter
+from .runtime.objects import publish as _publish
 from .runtime.ticks import Ticker, Timer, after_func
 
 __all__ = ["Limiter", "Ticker", "Timer", "after_func"]
+
+_publish(globals())

@@ -112,6 +112,7 @@ def test_ops_come_out_of_pools_as_new_ones() -> None:
         ("park.Gosched", "state"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_a_field_that_reset_forgets_is_caught(cls: str, field: str) -> None:
     module, name = cls.split(".")
     op: Any = getattr(getattr(_pure.simulated().runtime, module), name)

@@ -91,6 +91,7 @@ def use(run: Callable[..., Any], how: Callable[[Any], Any], what: Any) -> None:
 
 
 @pytest.mark.parametrize(("what", "name", "how"), USED, ids=[f"{w}-{n}" for w, n, _ in USED])
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_made_outside_and_used_inside(what: str, name: str, how: Callable[[Any], Any]) -> None:
     thing = make(gort.run, what)
     with pytest.raises((RuntimeError, TypeError)) as failed:
@@ -101,6 +102,7 @@ def test_made_outside_and_used_inside(what: str, name: str, how: Callable[[Any],
 
 
 @pytest.mark.parametrize(("what", "name", "how"), USED, ids=[f"{w}-{n}" for w, n, _ in USED])
+@pytest.mark.filterwarnings("ignore:.* was never awaited:RuntimeWarning")
 def test_made_inside_and_used_outside(what: str, name: str, how: Callable[[Any], Any]) -> None:
     thing = make(run_sim, what)
     with pytest.raises((RuntimeError, TypeError)) as failed:

@@ -4,6 +4,7 @@ sendall, accept and connect, awaited."""
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..runtime.objects import publish as _publish
 from .bare import accept, close, connect, recv, sendall
 from .conn import Conn, IncompleteRead, LimitExceeded, Transport
 from .dial import dial
@@ -50,4 +51,10 @@ def __getattr__(name: str) -> object:
     """What needs ssl, which takes longer to import than all else."""
     if name not in _TLS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".tls", __name__), name)
+    space = vars(import_module(".tls", __name__))
+    globals().update((each, space[each]) for each in _TLS)
+    _publish(globals())
+    return space[name]
+
+
+_publish(globals())

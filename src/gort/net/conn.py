@@ -95,9 +95,11 @@ class Transport:
         raise AttributeError(f"{type(self).__name__} has no socket")
 
     def local_addr(self) -> Any:
+        """The address of this end; None where there is none."""
         return None
 
     def remote_addr(self) -> Any:
+        """The address of the other end; None where there is none."""
         return None
 
 

@@ -139,6 +139,12 @@ static PyTypeObject gort_methodtype = {
     .tp_descr_get = gort_method_get,
 };
 
+static void
+gort_bound_put(PyObject *o)
+{
+    gort_pool_put_(o, 0);
+}
+
 static int
 gort_method_put(PyTypeObject *t, const char *name, gort_withfn fn, Py_ssize_t nargs)
 {
@@ -164,6 +170,7 @@ gort_fastwith(PyObject *type, gort_withfn enter, gort_withfn leave)
         if (PyType_Ready(&gort_boundtype) < 0 || PyType_Ready(&gort_methodtype) < 0)
             return -1;
         gort_poolops_((PyObject *)&gort_boundtype, gort_bound_reset);
+        gort_boundtype.tp_dealloc = gort_bound_put;
     }
     if (gort_method_put(t, "__aenter__", enter, 0) < 0 ||
         gort_method_put(t, "__aexit__", leave, 3) < 0)

@@ -53,7 +53,8 @@ gort_alone(PyObject *o)
 #endif
 }
 
-/* The op of the goroutine's last yield once more, if that is done. */
+/* The op of the goroutine's last yield once more, if that is done. It lies in `waiting` from
+ * its first step on, so that one which gets none is dropped at once. */
 static PyObject *
 gort_gosched(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
@@ -62,9 +63,11 @@ gort_gosched(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     struct gort_m *mp = (struct gort_m *)gort_curm;
     if (mp && (PyObject *)mp->curg != Py_None) {
         PyObject *op = mp->curg->waiting;
-        if (gort_likely(Py_TYPE(op) == gort_pooltype && gort_alone(op))) {
+        if (gort_likely(Py_TYPE(op) == gort_pooltype && gort_alone(op) &&
+                        ((struct gort_op *)op)->state == GORT_OPDONE)) {
             ((struct gort_op *)op)->state = GORT_OPNEW;
-            return Py_NewRef(op);
+            mp->curg->waiting = Py_NewRef(Py_None);
+            return op;
         }
     }
     return gort_made();
@@ -89,12 +92,14 @@ gort_goschedstep(struct gort_op *op)
         op->state = GORT_OPDONE;
         return GORT_RETURN;
     }
-    if (!mp || op->state != GORT_OPNEW || (PyObject *)mp->curg == Py_None ||
+    if (!mp || op->state != GORT_OPAWAITED || (PyObject *)mp->curg == Py_None ||
         gort_load(mp->curg->cancelreq) != 0 || (PyObject *)mp->p == Py_None ||
         gort_kept_used() || !gort_cas(mp->p->status, mp->userword, mp->runword))
         return GORT_RAISE;
     mp->action = GORT_AYIELD;
     op->state = GORT_OPYIELDED;
+    if (mp->curg->waiting == Py_None)
+        mp->curg->waiting = Py_NewRef(op);
     return GORT_YIELD;
 }
 

@@ -38,6 +38,9 @@ gort_select(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         return NULL;
     for (Py_ssize_t i = 0; i < nargs; i++) {
         if (args[i] != Py_None && gort_addcase(sel, args[i], (int32_t)i) < 0) {
+            for (; i < nargs; i++)
+                if (args[i] != Py_None && ((struct gort_op *)args[i])->state == GORT_OPNEW)
+                    ((struct gort_op *)args[i])->state = GORT_OPEXCUSED;
             Py_DECREF(sel);
             return NULL;
         }

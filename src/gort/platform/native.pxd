@@ -72,6 +72,14 @@ cdef extern from "native.h":
     void copycontext "gort_copycontext"(slot ctx) noexcept
     void callsite "gort_callsite"(slot code, int32_t lasti) noexcept
 
+cdef extern from "objects.h":
+    int gort_seal(object cls, object sig) except -1
+
+cdef inline int sealed(object cls, object sig=None) except -1:
+    """Instances of cls come from a call of it, whose signature is sig, or, where that is
+    None, from gort alone; they are made once, and not copied."""
+    return gort_seal(cls, sig)
+
 @cython.no_gc
 cdef class Awaitable:
     cdef object value

@@ -91,6 +91,9 @@ cdef class Awaitable:
     def __next__(self):
         raise RuntimeError("gort: the await slots are not installed")
 
+    def __repr__(self):
+        return f"<gort {type(self).__name__}>"
+
 
 # The modules that hold a copy of the thread's M, by their setters.
 cdef bindfn[64] binds

@@ -2,7 +2,7 @@
 #ifndef GORT_OP_H
 #define GORT_OP_H
 
-#include "native.h"
+#include "objects.h"
 
 /* ---- what C knows of the runtime's objects: their heads, which park.py has checked ---- */
 struct gort_g {
@@ -56,7 +56,8 @@ struct gort_optab {
 };
 
 /* As in gmp.py. */
-enum { GORT_OPNEW, GORT_OPPARKED, GORT_OPDONE, GORT_OPYIELDED };
+enum { GORT_OPNEW, GORT_OPPARKED, GORT_OPDONE, GORT_OPYIELDED, GORT_OPAWAITED };
+enum { GORT_OPEXCUSED = -1 };
 enum { GORT_WPENDING, GORT_WREADY };
 enum { GORT_APARK = 1, GORT_AGOSCHED, GORT_AYIELD = 4 };
 enum { GORT_GPARKING = 7 };
@@ -111,9 +112,12 @@ enum { GORT_GPARKING = 7 };
     _Static_assert(gort_at(vtab, optab, start) && gort_at(vtab, optab, finish) && \
                        gort_at(vtab, optab, resume), \
                    "Op's methods")
-#define gort_checkstates(new, parked, done, yielded, ready, apark, agosched, ayield, parking) \
+#define gort_checkstates(new, parked, done, yielded, awaited, excused, ready, apark, agosched, \
+                         ayield, parking) \
     _Static_assert(gort_same(new, GORT_OPNEW) && gort_same(parked, GORT_OPPARKED) && \
                        gort_same(done, GORT_OPDONE) && gort_same(yielded, GORT_OPYIELDED) && \
+                       gort_same(awaited, GORT_OPAWAITED) && \
+                       gort_same(excused, GORT_OPEXCUSED) && \
                        gort_same(ready, GORT_WREADY) && gort_same(apark, GORT_APARK) && \
                        gort_same(agosched, GORT_AGOSCHED) && gort_same(ayield, GORT_AYIELD) && \
                        gort_same(parking, GORT_GPARKING), \
@@ -208,7 +212,7 @@ gort_opstart(struct gort_op *op, struct gort_m *mp, struct gort_p *pp)
 {
     int code = op->vtab->start(op, pp);
     if (code == GORT_YIELD) {
-        if (op->state == GORT_OPNEW)
+        if (op->state == GORT_OPAWAITED)
             op->state = GORT_OPPARKED;
         return GORT_YIELD;
     }
@@ -240,7 +244,7 @@ gort_opstep(struct gort_op *op)
 {
     struct gort_m *mp = (struct gort_m *)gort_curm;
     if (gort_likely(mp && (PyObject *)mp->curg != Py_None)) {
-        if (op->state == GORT_OPNEW) {
+        if (op->state == GORT_OPAWAITED) {
             if (gort_likely(gort_load(mp->curg->cancelreq) == 0 &&
                             (PyObject *)mp->p != Py_None &&
                             gort_cas(mp->p->status, mp->userword, mp->runword)))
@@ -364,6 +368,127 @@ gort_opsend(PyObject *o, PyObject *arg, PyObject **result)
     return gort_sendresult(op, gort_opstep(op), result);
 }
 
+/* What `await` asks for. An op that was not asked so, or that no other op or wait has, is one
+ * that a user forgot to await: to iterate it is an error, and to drop it a warning. */
+static PyObject *__attribute__((unused))
+gort_opawait(PyObject *o)
+{
+    if (gort_likely(((struct gort_op *)o)->state <= GORT_OPNEW))
+        ((struct gort_op *)o)->state = GORT_OPAWAITED;
+    return Py_NewRef(o);
+}
+
+static PyObject *__attribute__((unused))
+gort_opiter(PyObject *o)
+{
+    if (((struct gort_op *)o)->state <= GORT_OPNEW) {
+        ((struct gort_op *)o)->state = GORT_OPEXCUSED;
+        return PyErr_Format(PyExc_TypeError, "%S is an operation, which is not iterable: "
+                            "await it", o);
+    }
+    return Py_NewRef(o);
+}
+
+/* __await__, __iter__ and __next__ by their names: as by the slots. */
+static PyObject *
+gort_dunder_await(PyObject *o, PyObject *none)
+{
+    return Py_TYPE(o)->tp_as_async->am_await(o);
+}
+
+static PyObject *
+gort_dunder_iter(PyObject *o, PyObject *none)
+{
+    return Py_TYPE(o)->tp_iter(o);
+}
+
+static PyObject *
+gort_dunder_next(PyObject *o, PyObject *none)
+{
+    PyObject *r = Py_TYPE(o)->tp_iternext(o);
+    if (!r && !PyErr_Occurred())
+        PyErr_SetNone(PyExc_StopIteration);
+    return r;
+}
+
+static int
+gort_opdunders(PyTypeObject *t)
+{
+    static PyMethodDef defs[] = {
+        {"__await__", gort_dunder_await, METH_NOARGS, "What drives it: for code that awaits by hand."},
+        {"__iter__", gort_dunder_iter, METH_NOARGS, "Of what __await__ gave, itself."},
+        {"__next__", gort_dunder_next, METH_NOARGS, "One step; StopIteration has the result."},
+    };
+    for (int i = 0; i < 3; i++)
+        if (gort_putmethod(t, &defs[i]) < 0)
+            return -1;
+    return 0;
+}
+
+/* The end of an op that was never awaited, in tp_dealloc: revive it, say so, and drop it anew,
+ * as one that is done with. What a warning's filter raises nobody can catch. */
+static void gort_renew(PyObject *o);
+
+static void __attribute__((noinline, unused))
+gort_opforgotten(PyObject *o)
+{
+    gort_renew(o);
+    ((struct gort_op *)o)->state = GORT_OPDONE;
+    PyObject *t, *v, *tb;
+    PyErr_Fetch(&t, &v, &tb);
+    PyObject *r = PyObject_CallMethod(o, "_forgotten", NULL);
+    if (!r)
+        PyErr_WriteUnraisable(o);
+    Py_XDECREF(r);
+    PyErr_Restore(t, v, tb);
+    Py_DECREF(o);
+}
+/* In the tp_dealloc of t: it runs for a part of what is of another type, too. */
+#define gort_isforgotten(o, t) \
+    (gort_unlikely(((struct gort_op *)(o))->state == GORT_OPNEW) && Py_TYPE(o) == (t))
+
+/* tp_dealloc of the types of ops of a module. */
+#define GORT_OPTYPES 4
+static PyTypeObject *gort_optypes[GORT_OPTYPES];
+static destructor gort_opdeallocs[GORT_OPTYPES];
+#define gort_opdealloc_n(n) \
+    static void gort_opdealloc_##n(PyObject *o) \
+    { \
+        if (gort_isforgotten(o, gort_optypes[n])) \
+            gort_opforgotten(o); \
+        else \
+            gort_opdeallocs[n](o); \
+    }
+gort_opdealloc_n(0)
+gort_opdealloc_n(1)
+gort_opdealloc_n(2)
+gort_opdealloc_n(3)
+
+static int
+gort_watchdealloc(PyTypeObject *t)
+{
+    static const destructor watched[GORT_OPTYPES] = {gort_opdealloc_0, gort_opdealloc_1,
+                                                     gort_opdealloc_2, gort_opdealloc_3};
+    for (int i = 0; i < GORT_OPTYPES; i++) {
+        if (!gort_optypes[i]) {
+            gort_optypes[i] = t;
+            gort_opdeallocs[i] = t->tp_dealloc;
+            t->tp_dealloc = watched[i];
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_SystemError, "gort: more than %d types of ops in a module", GORT_OPTYPES);
+    return -1;
+}
+
+static int
+gort_opnoinit(PyObject *o, PyObject *args, PyObject *kwargs)
+{
+    if (((struct gort_op *)o)->state == GORT_OPNEW)
+        ((struct gort_op *)o)->state = GORT_OPEXCUSED;
+    return gort_noinit(o, args, kwargs);
+}
+
 /* Ops are short-lived: their memory goes round a free list, one for each M, of
  * blocks of one size (all op types fit in it). The collector never sees one: their
  * types have no part in it, so that none has the collector's header. */
@@ -422,6 +547,7 @@ typedef void (*gort_resetfn)(PyObject *op);
 static PyTypeObject *gort_pooltype;
 static destructor gort_pooldealloc;
 static gort_resetfn gort_reset;
+static int gort_poolmax = GORT_POOLSIZE; /* 0 while tracemalloc is to know where each was made */
 static __thread PyObject *gort_pool;
 static __thread int gort_npool;
 
@@ -451,10 +577,14 @@ gort_renew(PyObject *o)
 #endif
 }
 
-static void __attribute__((unused))
-gort_pool_put(PyObject *o)
+static inline void
+gort_pool_put_(PyObject *o, int isop)
 {
-    if (gort_likely(Py_TYPE(o) == gort_pooltype && gort_npool < GORT_POOLSIZE && gort_curm)) {
+    if (isop && gort_isforgotten(o, gort_pooltype)) {
+        gort_opforgotten(o);
+        return;
+    }
+    if (gort_likely(Py_TYPE(o) == gort_pooltype && gort_npool < gort_poolmax && gort_curm)) {
         gort_renew(o);
         gort_reset(o); /* may run a user's code, which finds the list without o */
         ((struct gort_op *)o)->link = gort_pool;
@@ -465,20 +595,31 @@ gort_pool_put(PyObject *o)
     gort_pooldealloc(o);
 }
 
+static void __attribute__((unused))
+gort_pool_put(PyObject *o)
+{
+    gort_pool_put_(o, 1);
+}
+
+#define GORT_NODOMAIN 0x676f7274u /* tracemalloc's: one that nothing is in */
+
 /* setm in this module; with drop the thread leaves the runtime for good. */
 static void __attribute__((unused))
 gort_bind(PyObject *mp, PyObject **kept, int drop)
 {
+    int max = PyTraceMalloc_Untrack(GORT_NODOMAIN, 0) == -2 ? GORT_POOLSIZE : 0;
     gort_curm = mp;
     gort_keptp = kept;
-    while (drop && gort_pool) {
+    if (gort_poolmax != max)
+        gort_poolmax = max;
+    while ((drop || max == 0) && gort_pool) {
         PyObject *o = gort_pool;
         gort_pool = ((struct gort_op *)o)->link;
         Py_SET_REFCNT(o, 0);
+        gort_npool--;
         gort_pooldealloc(o);
     }
     if (drop) {
-        gort_npool = 0;
         gort_opfree_drop();
     }
 }
@@ -490,6 +631,9 @@ gort_poolops_(PyObject *type, gort_resetfn reset)
     gort_reset = reset;
     gort_pooltype = t;
     gort_pooldealloc = t->tp_dealloc;
+    for (int i = 0; i < GORT_OPTYPES; i++)
+        if (gort_optypes[i] == t)
+            gort_pooldealloc = gort_opdeallocs[i]; /* what lies in the pool was not forgotten */
     t->tp_dealloc = gort_pool_put;
 }
 
@@ -500,9 +644,20 @@ gort_optabof(PyTypeObject *t)
     PyObject *none = PyTuple_New(0);
     PyObject *op = none ? t->tp_new(t, none, NULL) : NULL;
     struct gort_optab *vtab = op ? ((struct gort_op *)op)->vtab : NULL;
+    if (op)
+        ((struct gort_op *)op)->state = GORT_OPEXCUSED;
     Py_XDECREF(op);
     Py_XDECREF(none);
     return vtab;
+}
+
+/* Op, where t is a type of ops. */
+static PyTypeObject *
+gort_opbase(PyTypeObject *t)
+{
+    while (t && strcmp(t->tp_name, "gort.runtime.park.Op") != 0)
+        t = t->tp_base;
+    return t;
 }
 
 /* Whether t is a type of ops with Op's own step() and resume(); -1 on an error. It is an op's
@@ -510,10 +665,8 @@ gort_optabof(PyTypeObject *t)
 static int __attribute__((unused))
 gort_plainop(PyTypeObject *t)
 {
-    PyTypeObject *base = t;
+    PyTypeObject *base = gort_opbase(t);
     struct gort_optab *mine, *ops;
-    while (base && strcmp(base->tp_name, "gort.runtime.park.Op") != 0)
-        base = base->tp_base;
     if (!base) {
         if (t->tp_base == &PyBaseObject_Type || t->tp_base->tp_base == &PyBaseObject_Type)
             return 0;
@@ -525,7 +678,7 @@ gort_plainop(PyTypeObject *t)
     return mine->step == ops->step && mine->resume == ops->resume;
 }
 
-/* Ops await themselves: am_await and tp_iter return the op. */
+/* Ops await themselves: am_await returns the op. */
 static int __attribute__((unused))
 gort_install_slots(PyObject *type)
 {
@@ -547,7 +700,17 @@ gort_install_slots(PyObject *type)
     slots->am_await = PyObject_SelfIter;
     slots->am_send = plain ? gort_opsend : gort_am_send;
     t->tp_as_async = slots;
-    PyType_Modified(t);
+    if (gort_opdunders(t) < 0)
+        return -1;
+    if (gort_opbase(t)) {
+        slots->am_await = gort_opawait;
+        t->tp_iter = gort_opiter;
+        if (gort_watchdealloc(t) < 0)
+            return -1;
+    }
+    if (gort_seal(type, Py_None) < 0)
+        return -1;
+    t->tp_init = gort_opbase(t) ? gort_opnoinit : gort_noinit;
     return 0;
 }
 

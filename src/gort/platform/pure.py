@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import errno
+import functools
 import heapq
 import os
 import random
@@ -20,7 +21,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, NoReturn
 
 from gort._bytecode import startthread
 from gort._stacks import walkstacks
@@ -35,6 +36,7 @@ STOPASYNC = 3
 RUNQ = 256
 
 _CO_COROUTINE = 0x80
+_CO_ASYNC_GENERATOR = 0x200
 
 DROPTICK = 50_000_000
 """How often sysmon looks for dropped async generators, in nanoseconds."""
@@ -339,12 +341,21 @@ def unlikely(x: bool) -> bool:
 
 def iscoroutinefunction(fn: Any) -> bool:
     """Whether calling fn makes a coroutine and does nothing else."""
+    return _flags(fn) & _CO_COROUTINE != 0
+
+
+def isasyncgenfunction(fn: Any) -> bool:
+    """Whether calling fn makes an async generator and does nothing else."""
+    return _flags(fn) & _CO_ASYNC_GENERATOR != 0
+
+
+def _flags(fn: Any) -> int:
     if type(fn) is MethodType:
         fn = fn.__func__
     if type(fn) is not FunctionType:
-        return False
+        return 0
     code: CodeType = fn.__code__
-    return code.co_flags & _CO_COROUTINE != 0
+    return code.co_flags
 
 
 def fastgo(slow: Any) -> Any:
@@ -513,6 +524,32 @@ def callsite_of(code: slot, lasti: int) -> tuple[str, int, str] | None:
     return c.co_filename, line, getattr(c, "co_qualname", c.co_name)
 
 
+def sealed(cls: Any, sig: str | None = None) -> None:
+    """Instances of cls are made once, and not copied."""
+    if sig is not None:
+        cls.__init__ = _once(cls.__init__, cls.__slots__[0])
+    cls.__reduce_ex__ = cls.__reduce__ = _nocopy
+
+
+def _once(init: Callable[..., None], field: str) -> Callable[..., None]:
+    @functools.wraps(init)
+    def once(self: Any, *args: Any, **kwargs: Any) -> None:
+        if hasattr(self, field):
+            raise TypeError(f"a {type(self).__name__} is made once")
+        init(self, *args, **kwargs)
+
+    return once
+
+
+def _nocopy(self: Any, *args: object) -> NoReturn:
+    cls = type(self)
+    raise TypeError(f"cannot copy or pickle '{cls.__module__}.{cls.__qualname__}' object")
+
+
+def rename(cls: type, name: str) -> None:
+    """Nothing to do: uncompiled, no type is one of C."""
+
+
 class Awaitable:
     """What `await` drives: step() returns YIELD, RETURN, RAISE or STOPASYNC and
     leaves the value, or the exception, in `value`."""
@@ -524,6 +561,9 @@ class Awaitable:
 
     def step(self) -> int:
         return RETURN
+
+    def __repr__(self) -> str:
+        return f"<gort {type(self).__name__}>"
 
     def __await__(self) -> Any:
         return self
@@ -548,7 +588,8 @@ class Awaitable:
 
 
 def install_slots(cls: type) -> None:
-    """Nothing to do: `__next__` is the slot."""
+    """`__next__` is the slot."""
+    sealed(cls)
 
 
 def swapvalue(a: Any, b: Any) -> None:

@@ -63,6 +63,7 @@ from .pure import (
     gothrow,
     immortal,
     install_slots,
+    isasyncgenfunction,
     iscoroutinefunction,
     keeprecords,
     keeptstate,
@@ -83,6 +84,8 @@ from .pure import (
     recordget,
     recvnow,
     refsock,
+    rename,
+    sealed,
     sendnow,
     setcurg,
     setm,
@@ -782,6 +785,8 @@ def address(o: object) -> int:
 # ---- pools of ops -------------------------------------------------------------------------
 
 POOLSIZE = 16
+NEW, EXCUSED = 0, -1
+"""gmp.py's states of an op; in a pool it is one that nobody has forgotten to await."""
 LEFT = {"code", "index", "kind", "ok", "fd", "mode", "n", "ticket", "reader", "when"}
 """What an op in a pool may hold otherwise than a new one: who takes it out, or its start,
 sets it."""
@@ -821,9 +826,14 @@ def poolput(e: Engine, op: Any, names: list[str]) -> Any:
         twin, new = kind.__new__(kind), blanks.get(kind)
         if new is None:
             new = blanks[kind] = kind()
+            new.state = EXCUSED
         for name in names:
             setattr(twin, name, getattr(op, name))
-            if name not in LEFT and shown(getattr(op, name)) != shown(getattr(new, name, None)):
+            if name == "state":
+                twin.state = EXCUSED
+                if op.state != NEW:
+                    e.note(Failure(f"{type(op).__name__}.reset() leaves state as {op.state}"))
+            elif name not in LEFT and shown(getattr(op, name)) != shown(getattr(new, name, None)):
                 e.note(Failure(f"{type(op).__name__}.reset() leaves {name} as {shown(op, name)}"))
         twin.won = atomic()
     finally:
@@ -842,7 +852,11 @@ def shown(o: Any, name: str = "") -> Any:
 
 def poolget() -> Any:
     pool = pools.get(sys._getframe(1).f_globals["__name__"])
-    return pool.pop() if pool and current() is not None else None
+    if not pool or current() is None:
+        return None
+    op = pool.pop()
+    op.state = NEW
+    return op
 
 
 # ---- slots and rings -------------------------------------------------------------------

@@ -179,15 +179,16 @@ gort_awaitby(PyObject *type, unaryfunc fn)
 }
 
 /* ---- gort.go -------------------------------------------------------------------
- * Whether calling fn makes a coroutine and does nothing else. */
+ * Whether calling fn makes a coroutine, or an async generator, and does nothing else. */
 static inline int
-gort_iscorofn(PyObject *fn)
+gort_fnhas(PyObject *fn, int flag)
 {
     if (PyMethod_Check(fn))
         fn = PyMethod_GET_FUNCTION(fn);
-    return PyFunction_Check(fn) &&
-           ((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags & CO_COROUTINE;
+    return PyFunction_Check(fn) && ((PyCodeObject *)PyFunction_GET_CODE(fn))->co_flags & flag;
 }
+#define gort_iscorofn(fn) gort_fnhas((fn), CO_COROUTINE)
+#define gort_isagenfn(fn) gort_fnhas((fn), CO_ASYNC_GENERATOR)
 
 typedef int (*gort_checkfn)(void);
 typedef PyObject *(*gort_spawnfn)(PyObject *coro);

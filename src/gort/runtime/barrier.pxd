@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport RETURN, YIELD, install_slots, lock, mutex, store, unlock
+from ..platform.native cimport RETURN, YIELD, install_slots, lock, mutex, sealed, store, unlock
 from .gmp cimport P, WDONE
 from .park cimport gopark
 from .sema cimport Semop, Waitq, readyall
@@ -22,6 +22,7 @@ cdef class Barrier:
 @cython.no_gc
 cdef class Barrierop(Semop):
     cdef Barrier b
+    cdef str opname(self)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
     @cython.locals(b=Barrier)

@@ -16,7 +16,7 @@ from .gmp import P
 from .sema import Semop, Waitq
 
 if not cython.compiled:
-    from ..platform import RETURN, YIELD, install_slots, lock, mutex, store, unlock
+    from ..platform import RETURN, YIELD, install_slots, lock, mutex, sealed, store, unlock
     from .gmp import WDONE
     from .park import gopark
     from .sema import readyall
@@ -94,6 +94,9 @@ class Barrierop(Semop):
 
     __slots__ = ("b",)
 
+    def opname(self) -> str:
+        return "Barrier.wait"
+
     def start(self, pp: P) -> int:
         code = self.b.arrive(self)
         if code == RETURN:
@@ -130,4 +133,5 @@ def parties(n: object) -> int:
     return count
 
 
+sealed(Barrier, "(n)")
 install_slots(Barrierop)

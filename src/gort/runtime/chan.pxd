@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int8_t, int32_t, int64_t
 
-from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
+from ..platform.native cimport (install_slots, sealed, poolops, RAISE, RETURN, STOPASYNC, YIELD, add, address, cas, cheaprandn, getm, load,
                                 lock, mutex, unlikely, unlock)
 from .gmp cimport G, M, OPDONE, OPNEW, P, Sched, WPENDING, WREADY, link, sched
 from .machine cimport claim, release
@@ -24,6 +24,8 @@ cdef extern from "link.h":
     void linkdel "gort_linkdel"(link head, link l, Chanop owner) noexcept
     Chanop linktake "gort_takesudog"(link head)
     bint linkempty "gort_linkempty"(link head) noexcept
+
+cdef tuple NAMES
 
 cdef enum:
     KSEND = 0
@@ -74,6 +76,7 @@ cdef class Chanop(Op):
     cdef int8_t ok
     cdef int8_t used
     cdef int32_t index
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.final
     cdef void resetwaited(self) noexcept

@@ -46,11 +46,12 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
+        sealed,
         swapvalue,
         unlikely,
         unlock,
     )
-    from .gmp import OPNEW, WPENDING, WREADY, M, P, sched
+    from .gmp import OPDONE, OPNEW, WPENDING, WREADY, M, P, sched
     from .machine import claim, release
     from .park import gopark, opready
 
@@ -61,6 +62,9 @@ if not cython.compiled:
     AGAIN = -1
 
 _MAXCAP = 1 << 31
+
+NAMES = ("Chan.send", "Chan.recv", "Chan.recv_ok", "Chan.__anext__")
+"""Of the ops, by kind."""
 
 
 class ChanClosed(Exception):
@@ -302,12 +306,10 @@ class Chanop(Op):
         if self.nextcase is not None:
             self.nextcase = None
 
+    def opname(self) -> str:
+        return NAMES[self.kind]
+
     def start(self, pp: P) -> int:
-        if unlikely(self.used):
-            self.value = RuntimeError(
-                "this op was given to select already: an op is used once, make a new one"
-            )
-            return RAISE
         lock(self.c.lock)
         if self.kind == KSEND:
             code = trysend(self, pp)
@@ -471,6 +473,7 @@ def closechan(c: Chan, pp: P) -> None:
 def nowait(op: Chanop) -> Any:
     """Do op at once, on any thread, or raise."""
     c = op.c
+    op.state = OPDONE
     pp = enter()
     lock(c.lock)
     code = trysend(op, pp) if op.kind == KSEND else tryrecv(op, pp)
@@ -514,5 +517,6 @@ def chan(capacity: int = 0) -> Chan:
     return Chan(capacity)
 
 
+sealed(Chan, "(capacity=0)")
 install_slots(Chanop)
 poolops(Chanop)

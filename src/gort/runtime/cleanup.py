@@ -14,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NoReturn
 
 import cython
 
@@ -50,6 +50,9 @@ class Cleanup:
 
     def __repr__(self) -> str:
         return f"<Cleanup {getattr(self._fn, '__qualname__', self._fn)!s}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("cannot copy or pickle 'gort.Cleanup' object")
 
 
 class Gone(weakref.ref[Any]):

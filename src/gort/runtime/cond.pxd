@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RAISE, RETURN, YIELD, atomic, cas, getm, load, lock, mutex, note,
+from ..platform.native cimport (sealed, install_slots, RAISE, RETURN, YIELD, atomic, cas, getm, load, lock, mutex, note,
                                 notesleep, store, unlock)
 from .chan cimport enter, leave
 from .gmp cimport ALOSTP, G, M, OPDONE, OPPARKED, P, WCANCELLED, WREADY
@@ -20,6 +20,7 @@ cdef class Cond:
 @cython.no_gc
 cdef class Condwait(Semop):
     cdef Cond c
+    cdef str opname(self)
     @cython.locals(c=Cond)
     cdef int start(self, P pp) noexcept
     @cython.locals(pp=P)

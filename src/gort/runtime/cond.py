@@ -29,6 +29,7 @@ if not cython.compiled:
         lock,
         mutex,
         notesleep,
+        sealed,
         store,
         unlock,
     )
@@ -74,6 +75,10 @@ class Cond:
         held or not."""
         signalall(self)
 
+    def __repr__(self) -> str:
+        waited = ", waited for" if self.q.first is not None else ""
+        return f"<Cond of {self.locker!r}{waited}>"
+
 
 @cython.no_gc
 @cython.cclass
@@ -81,6 +86,9 @@ class Condwait(Semop):
     """Cond.wait."""
 
     __slots__ = ("c",)
+
+    def opname(self) -> str:
+        return "Cond.wait"
 
     def start(self, pp: P) -> int:
         c = self.c
@@ -185,4 +193,5 @@ def newwait(c: Cond) -> Condwait:
     return op
 
 
+sealed(Cond, "(locker)")
 install_slots(Condwait)

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport RAISE, RETURN, Awaitable, atomic, cas, install_slots, load, nanotime, store, usleep
+from ..platform.native cimport RAISE, RETURN, Awaitable, atomic, cas, install_slots, load, nanotime, sealed, store, usleep
 from .chan cimport Chan, closechan, enter, leave, needruntime
 from .gmp cimport P, Sched, sched
 from .gofunc cimport Gofunc, newgofunc, startfunc
@@ -65,6 +65,8 @@ cdef void setscope(Enterctx op, Ctxscope sc)
 @cython.locals(stop=AfterFunc, node=Node)
 cdef void watch(Ctxscope sc)
 cdef void setcontext(Ctxscope sc, Context ctx)
+@cython.locals(stop=AfterFunc)
+cdef AfterFunc newafterfunc(Node node, Gofunc func)
 cdef Context checkparent(object parent, str what)
 @cython.locals(node=Node, ctx=Context)
 cdef Context newcontext(Context parent, int64_t when)

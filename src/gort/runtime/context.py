@@ -43,6 +43,7 @@ if not cython.compiled:
         install_slots,
         load,
         nanotime,
+        sealed,
         store,
         usleep,
     )
@@ -192,6 +193,9 @@ class CancelFunc:
         err = Canceled("context canceled")
         cancelnode(self.ctx.node, err, cause if cause is not None else err)
 
+    def __repr__(self) -> str:
+        return f"<CancelFunc of {self.ctx!r}>"
+
 
 class AfterFunc:
     """The stop function of after_func: True if it kept the call from starting, False
@@ -201,19 +205,15 @@ class AfterFunc:
 
     __slots__ = ("node", "func", "sc", "state", "__weakref__")
 
-    def __init__(self, node: Node | None, func: Gofunc | None) -> None:
-        if not cython.compiled:
-            self.state = atomic()
-            self.sc = None
-        self.node = node
-        self.func = func
-
     def __call__(self) -> bool:
         if not cas(self.state, LIVE, CANCELLED):
             return False
         unregister(self)
         self.func = None  # what it holds need not live as long as this
         return True
+
+    def __repr__(self) -> str:
+        return f"<AfterFunc {'waiting' if load(self.state) == LIVE else 'over'}>"
 
 
 def checkparent(parent: Any, what: str) -> Context:
@@ -404,6 +404,16 @@ def valuecontext(parent: Context, key: Any, value: Any) -> Context:
     return ctx
 
 
+def newafterfunc(node: Node | None, func: Gofunc | None) -> AfterFunc:
+    stop = AfterFunc.__new__(AfterFunc)
+    if not cython.compiled:
+        stop.state = atomic()
+        stop.sc = None
+    stop.node = node
+    stop.func = func
+    return stop
+
+
 def after_func(ctx: Context, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AfterFunc:
     """Call fn(*args, **kwargs) in a goroutine of its own once ctx is done, at once if
     it is; the function that stops that, as Go's context.AfterFunc.
@@ -417,7 +427,7 @@ def after_func(ctx: Context, fn: Callable[..., Any], /, *args: Any, **kwargs: An
     up = checkparent(ctx, "after_func")
     func = newgofunc("after_func", fn, args, kwargs)
     needruntime("after_func")
-    stop = AfterFunc(up.node, func)
+    stop = newafterfunc(up.node, func)
     if up.node is not None:
         register(up.node, stop)
     return stop
@@ -474,7 +484,7 @@ def watch(sc: Ctxscope) -> None:
     """Have the end of sc's context cancel sc."""
     node = sc.ctx.node
     if node is not None:
-        stop = AfterFunc(node, None)
+        stop = newafterfunc(node, None)
         stop.sc = sc
         sc.stop = stop
         register(node, stop)
@@ -552,3 +562,9 @@ def runafter(f: AfterFunc) -> None:
 
 install_slots(Enterctx)
 initbackground(_background)
+
+
+sealed(Context)
+sealed(CancelFunc)
+sealed(AfterFunc)
+sealed(Ctxscope)

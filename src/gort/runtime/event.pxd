@@ -1,6 +1,6 @@
 cimport cython
 
-from ..platform.native cimport RETURN, YIELD, atomic, install_slots, load, lock, mutex, store, unlock
+from ..platform.native cimport RETURN, YIELD, atomic, install_slots, load, lock, mutex, sealed, store, unlock
 from .gmp cimport P
 from .park cimport gopark
 from .chan cimport enter, leave
@@ -17,6 +17,7 @@ cdef class Event:
 @cython.no_gc
 cdef class Eventop(Semop):
     cdef Event ev
+    cdef str opname(self)
     cdef int start(self, P pp) noexcept
     @cython.locals(ev=Event)
     cdef void unqueue(self) noexcept

@@ -20,6 +20,7 @@ if not cython.compiled:
         load,
         lock,
         mutex,
+        sealed,
         store,
         unlock,
     )
@@ -83,6 +84,9 @@ class Eventop(Semop):
 
     __slots__ = ("ev",)
 
+    def opname(self) -> str:
+        return "Event.wait"
+
     def start(self, pp: P) -> int:
         if load(self.ev.flag) != 0:
             return RETURN
@@ -116,4 +120,5 @@ def lowerflag(ev: Event) -> None:
     unlock(ev.mu)
 
 
+sealed(Event, "()")
 install_slots(Eventop)

@@ -3,7 +3,7 @@ from libc.stdint cimport int8_t, int32_t, int64_t, uint32_t
 
 from cpython.object cimport PyObject
 
-from ..platform.native cimport (Awaitable, Heap, Poller, add, atomic, atomic8, bindfn, callsite_of, cas, load, lock,
+from ..platform.native cimport (sealed, Awaitable, Heap, Poller, add, atomic, atomic8, bindfn, callsite_of, cas, load, lock,
                                 mutex, note, noteclear, onsetm, resetfn, ring, ringtake, slot, slotclear, slotset, store, store_rel,
                                 uncounted, unlock)
 
@@ -66,6 +66,8 @@ cdef enum:
     OPPARKED = 1
     OPDONE = 2
     OPYIELDED = 3
+    OPAWAITED = 4
+    OPEXCUSED = -1
 
     WPENDING = 0
     WREADY = 1

@@ -64,6 +64,7 @@ if not cython.compiled:
         recordget,
         ring,
         ringtake,
+        sealed,
         settraceback,
         slot,
         slotclear,
@@ -103,6 +104,8 @@ if not cython.compiled:
     OPPARKED = 1
     OPDONE = 2
     OPYIELDED = 3
+    OPAWAITED = 4
+    OPEXCUSED = -1
 
     WPENDING = 0
     WREADY = 1
@@ -265,6 +268,8 @@ class G:
 
     def __repr__(self) -> str:
         reason = self.wait_reason
+        if self.outcome == 2 and load(self.status_) == Gdead:
+            reason = f"failed: {shown(self.result)}"
         where = callsite_of(self.callcode, self.calllasti)
         made = f" created by {where[2]} at {where[0]}:{where[1]}" if where else ""
         return f"<Goroutine {self.goid} {nameofg(self)} [{reason or self.status}]{made}>"
@@ -281,6 +286,16 @@ class G:
     def __dealloc__(self) -> None:
         slotclear(self.ctx)
         slotclear(self.callcode)
+
+
+def shown(exc: BaseException) -> str:
+    """An exception in a line."""
+    name = type(exc).__name__
+    try:
+        text = str(exc).partition("\n")[0]
+    except Exception:
+        return name
+    return f"{name}: {text}" if text else name
 
 
 class M:
@@ -838,4 +853,5 @@ def setclock(now: int) -> None:
     store(sched.clock, units if units <= 0xFFFFFFFF else 0xFFFFFFFF)
 
 
+sealed(G)
 keeprecords(G)

@@ -7,22 +7,31 @@ from typing import Any
 
 import cython
 
+from .proc import checkagen
+
 if not cython.compiled:
-    from ..platform import load
-    from .gmp import sched
-    from .proc import newproc
+    from ..platform import callsite, getm, load, slot, slotclear, slotpeek, slotput
+    from .gmp import M, sched
+    from .proc import newproc1, newproc2
 
 
 class Gofunc:
-    """fn(*args, **kwargs), and the context variables of who asked for it."""
+    """fn(*args, **kwargs), and what its goroutine has from who asked for it: the context
+    variables, and who and where that is."""
 
-    __slots__ = ("ctx", "fn", "args", "kwargs")
+    __slots__ = ("ctx", "fn", "args", "kwargs", "callcode", "calllasti", "parentgoid")
 
     def __init__(self, ctx: Any, fn: Any, args: Any, kwargs: Any) -> None:
+        if not cython.compiled:
+            self.callcode = slot()
+            self.calllasti = self.parentgoid = 0
         self.ctx = ctx
         self.fn = fn
         self.args = args
         self.kwargs = kwargs
+
+    def __dealloc__(self) -> None:
+        slotclear(self.callcode)
 
 
 def newgofunc(what: str, fn: Any, args: Any, kwargs: Any) -> Gofunc:
@@ -30,7 +39,13 @@ def newgofunc(what: str, fn: Any, args: Any, kwargs: Any) -> Gofunc:
         raise TypeError(
             f"{what} wants a function (async def or def) and its arguments, not {type(fn).__name__}"
         )
-    return Gofunc(contextvars.copy_context(), fn, args, kwargs)
+    checkagen(what, fn)
+    f = Gofunc(contextvars.copy_context(), fn, args, kwargs)
+    callsite(f.callcode, f.calllasti)
+    mp: M = getm()
+    if mp is not None and mp.curg is not None:
+        f.parentgoid = mp.curg.goid
+    return f
 
 
 def startfunc(f: Gofunc) -> None:
@@ -38,15 +53,24 @@ def startfunc(f: Gofunc) -> None:
     if load(sched.up) == 0:
         return
     try:
-        f.ctx.copy().run(_spawn, f.fn, f.args, f.kwargs)
+        f.ctx.copy().run(_spawn, f)
     except RuntimeError:  # main has ended since
         pass
 
 
-def _spawn(fn: Any, args: Any, kwargs: Any) -> None:
+def _spawn(f: Any) -> None:
+    spawnfunc(f)
+
+
+def spawnfunc(f: Gofunc) -> None:
     # By a plain function, so that what is wrong with the arguments is a panic of the
     # new goroutine, not an error of who happens to run the timer.
-    newproc(_call, (fn, args, kwargs), {})
+    gp = newproc1(_call, (f.fn, f.args, f.kwargs), {})
+    slotclear(gp.callcode)
+    slotput(gp.callcode, slotpeek(f.callcode))
+    gp.calllasti = f.calllasti
+    gp.parentgoid = f.parentgoid
+    newproc2(gp)
 
 
 def _call(fn: Any, args: Any, kwargs: Any) -> Any:

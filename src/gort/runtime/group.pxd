@@ -1,9 +1,9 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (RAISE, RETURN, YIELD, Awaitable, cas, getm, install_slots, load,
+from ..platform.native cimport (sealed, RAISE, RETURN, YIELD, Awaitable, cas, getm, install_slots, load,
                                 lock, mutex, unlock)
-from .gmp cimport G, M, P, Sched, sched
+from .gmp cimport OPAWAITED, G, M, P, Sched, sched
 from .machine cimport claim, release
 from .park cimport Op, gopark, opready, win
 from .proc cimport borncancelled, endidle, newproc1, nextgoid, start, startidle
@@ -47,6 +47,7 @@ cdef void wakegroup(Groupwait op)
 @cython.no_gc
 cdef class Groupwait(Op):
     cdef Group grp
+    cdef str opname(self)
     cdef int start(self, P pp) noexcept
     cdef void unqueue(self) noexcept
 

@@ -36,9 +36,10 @@ if not cython.compiled:
         install_slots,
         lock,
         mutex,
+        sealed,
         unlock,
     )
-    from .gmp import M, P, sched
+    from .gmp import OPAWAITED, M, P, sched
     from .machine import claim, release
     from .park import gopark, opready, win
     from .proc import borncancelled, endidle, newproc1, nextgoid, start, startidle
@@ -126,7 +127,7 @@ class Group(Scope):
         return newexit(self, exc)
 
     def __repr__(self) -> str:
-        return f"<gort group: {self.nlive} goroutines>"
+        return f"<gort.group of {self.nlive} goroutines: {self.stage()}>"
 
     def members(self) -> list[G]:
         """The running children, at the moment when a cancel reaches the group."""
@@ -374,6 +375,9 @@ class Groupwait(Op):
 
     __slots__ = ("grp",)
 
+    def opname(self) -> str:
+        return "a group's end"
+
     def start(self, pp: P) -> int:
         grp = self.grp
         lock(grp.glock)
@@ -399,6 +403,7 @@ def newwait(grp: Group) -> Groupwait:
     if not cython.compiled:
         op.__init__()  # type: ignore[misc]
     op.grp = grp
+    op.state = OPAWAITED
     return op
 
 
@@ -501,5 +506,6 @@ def group(
 sched.groupdone = groupdone
 
 
+sealed(Group, "(limit=None)")
 install_slots(Groupwait)
 install_slots(Groupexit)

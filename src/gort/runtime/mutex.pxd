@@ -1,10 +1,10 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, getm, load, lock as mlock, mutex, nanotime, store,
+from ..platform.native cimport (sealed, install_slots, poolops, RETURN, YIELD, atomic, cas, getm, load, lock as mlock, mutex, nanotime, store,
                                 unlock as munlock, withfn, withmethods)
 from .chan cimport enter, leave
-from .gmp cimport ALOSTP, G, M, OPDONE, OPNEW, OPPARKED, P, Sched, WPENDING, WREADY, sched
+from .gmp cimport ALOSTP, G, M, OPAWAITED, OPDONE, OPNEW, OPPARKED, P, Sched, WPENDING, WREADY, sched
 from .machine cimport claim, release, stale
 from .park cimport Op, gopark, opready
 from .sema cimport Locker, Passed, Semop, Waitq, passed, requeue
@@ -44,6 +44,7 @@ cdef class Mutex(Locker):
 @cython.no_gc
 cdef class Lockop(Semop):
     cdef Mutex m
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.locals(mp=M)
     cdef int step(self) noexcept

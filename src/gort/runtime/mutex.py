@@ -39,12 +39,13 @@ if not cython.compiled:
         nanotime,
         poolget,
         poolops,
+        sealed,
         store,
     )
     from ..platform import lock as mlock
     from ..platform import unlock as munlock
     from .chan import enter, leave
-    from .gmp import ALOSTP, OPDONE, OPNEW, OPPARKED, WPENDING, WREADY, sched
+    from .gmp import ALOSTP, OPAWAITED, OPDONE, OPNEW, OPPARKED, WPENDING, WREADY, sched
     from .machine import claim, release, stale
     from .park import gopark, opready
     from .sema import passed, requeue
@@ -218,12 +219,15 @@ class Lockop(Semop):
             self.value = None
         self.m = None
 
+    def opname(self) -> str:
+        return "Mutex.lock"
+
     def step(self) -> int:
         """A free mutex is locked as try_lock does it, from user code: with a look at what
         would keep the first step of an op from going on, but without a claim of the P."""
         mp: M = curm()
         if (
-            self.state == OPNEW
+            self.state == OPAWAITED
             and mp is not None
             and mp.curg is not None
             and load(mp.curg.cancelreq) == 0
@@ -300,6 +304,7 @@ def unlockmutex(m: Mutex) -> None:
         raise RuntimeError("unlock of an unlocked Mutex: lock it first, and unlock it once")
 
 
+sealed(Mutex, "()")
 install_slots(Lockop)
 poolops(Lockop)
 fastwith()

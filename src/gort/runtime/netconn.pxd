@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, RETURN, STOPASYNC, YIELD, atomic, bindfn, cas, getm, install_slots, load, lock, onsetm, poolops,
                                 store, store_rel, unlock)
-from .gmp cimport G, M, OPNEW, P, WPENDING
+from .gmp cimport G, M, OPAWAITED, P, WPENDING
 from .netpoll cimport GONE, LATE, READ, WRITE, Iowait, Polldesc, np
 from .park cimport Op
 from .pollfile cimport Pollfile
@@ -58,6 +58,7 @@ cdef object ended(Netconn c, object kind, Py_ssize_t n)
 
 @cython.no_gc
 cdef class Connop(Iowait):
+    cdef str opname(self)
     cdef int64_t n
     @cython.locals(c=Netconn, code=int)
     cdef int start(self, P pp) noexcept

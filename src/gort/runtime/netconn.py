@@ -45,7 +45,7 @@ if not cython.compiled:
         store_rel,
         unlock,
     )
-    from .gmp import OPNEW, WPENDING
+    from .gmp import OPAWAITED, WPENDING
     from .netpoll import GONE, LATE, READ, WRITE, np
 
     CHUNK = 65536
@@ -282,6 +282,9 @@ class Connop(Iowait):
 
     __slots__ = ("n",)
 
+    def opname(self) -> str:
+        return "a read of a Conn" if self.mode & READ else "a write to a Conn"
+
     def start(self, pp: P) -> int:
         c: Netconn = self.value
         self.fd = sockfileno(c.file.sock)
@@ -403,7 +406,7 @@ class Connop(Iowait):
             code = self.proceed(c)
             if code == YIELD:
                 # Nobody refers to the wait that is over: its winner took it off its queue.
-                self.state = OPNEW
+                self.state = OPAWAITED
                 store(self.won, WPENDING)
                 return self.step()
         vacate(c, self.mode, sockid(self))

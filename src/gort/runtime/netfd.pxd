@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 from ..platform.native cimport (RAISE, RETURN, YIELD, bindfn, fence, getm, load, onsetm, install_slots, lock, poolops, socknumber,
                                 sockref, socktake, store, store_rel, unlock, usleep)
-from .gmp cimport M, OPNEW, P, Sched, WPENDING, sched
+from .gmp cimport M, OPAWAITED, P, Sched, WPENDING, sched
 from .netpoll cimport GONE, READ, WRITE, Iowait, Polldesc, evict, np
 from .park cimport Op
 
@@ -29,6 +29,7 @@ cdef int _EAGAIN
 @cython.no_gc
 cdef class Netop(Iowait):
     cdef int64_t n
+    cdef str opname(self)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept
     @cython.final

@@ -55,7 +55,7 @@ if not cython.compiled:
         unlock,
         usleep,
     )
-    from .gmp import OPNEW, WPENDING, sched
+    from .gmp import OPAWAITED, WPENDING, sched
     from .netpoll import GONE, READ, WRITE, evict, np
 
     AGAIN = -1
@@ -77,6 +77,9 @@ class Netop(Iowait):
 
     __slots__ = ("n",)
 
+    def opname(self) -> str:
+        return "net.recv" if self.mode & READ else "net.sendall"
+
     def start(self, pp: P) -> int:
         self.fd = sockfileno(self.value)
         if self.fd < 0:
@@ -95,7 +98,7 @@ class Netop(Iowait):
             return code
         # Somebody else was faster, or there was room for a part. Nobody refers to the wait
         # that is over: its winner took it off its queue.
-        self.state = OPNEW
+        self.state = OPAWAITED
         store(self.won, WPENDING)
         return self.step()
 

@@ -54,6 +54,7 @@ cdef class Iowait(Op):
     cdef Iowait prev
     cdef object error
     cdef object ref
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.locals(pd=Polldesc, fresh=Polldesc, late=Iowait)
     cdef int start(self, P pp) noexcept

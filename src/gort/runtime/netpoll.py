@@ -170,6 +170,9 @@ class Iowait(Op):
         if self.value is not None:
             self.value = None
 
+    def opname(self) -> str:
+        return "gort.wait_readable" if self.mode & READ else "gort.wait_writable"
+
     def start(self, pp: P) -> int:
         sock = self.value if self.value is not None else refsock(self.ref)
         lock(np.lock)

@@ -1,6 +1,6 @@
 cimport cython
 
-from ..platform.native cimport (install_slots, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock, mutex, store,
+from ..platform.native cimport (sealed, install_slots, RETURN, YIELD, Awaitable, atomic, cas, getm, load, lock, mutex, store,
                                 unlock)
 from .gmp cimport G, M, P
 from .park cimport Op, gopark
@@ -30,6 +30,7 @@ cdef class Once:
 @cython.no_gc
 cdef class Oncewait(Semop):
     cdef Once once
+    cdef str opname(self)
     @cython.locals(o=Once)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept

@@ -9,6 +9,7 @@ import cython
 
 from .gmp import G, M, P
 from .park import Op
+from .proc import checkagen
 from .sema import Semop, Waitq
 
 if not cython.compiled:
@@ -22,6 +23,7 @@ if not cython.compiled:
         load,
         lock,
         mutex,
+        sealed,
         store,
         unlock,
     )
@@ -57,9 +59,16 @@ class Once:
         """
         if not callable(fn):
             raise TypeError(f"Once.do wants a function, not {type(fn).__name__}")
+        checkagen("Once.do", fn)
         if load(self.state) == DONE:
             return newoncewait(self)
-        return first(self, fn, args, kwargs)
+        coro = first(self, fn, args, kwargs)
+        coro.__qualname__ = "Once.do"  # so says a warning that it was never awaited
+        return coro
+
+    def __repr__(self) -> str:
+        s = load(self.state)
+        return f"<Once {'fresh' if s == FRESH else 'running' if s == RUNNING else 'done'}>"
 
     def begin(self) -> bool:
         """Become the one that calls."""
@@ -90,6 +99,9 @@ class Oncewait(Semop):
     """The wait for another's call."""
 
     __slots__ = ("once",)
+
+    def opname(self) -> str:
+        return "Once.do"
 
     def start(self, pp: P) -> int:
         o = self.once
@@ -151,4 +163,5 @@ def endonce(o: Once, value: Any) -> None:
     o.end(value)
 
 
+sealed(Once, "()")
 install_slots(Oncewait)

@@ -6,7 +6,7 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, Aw
                                 unlikely, unlock, usleep)
 from .gm cimport gmready
 from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CTHROW, G, Gparking, Gparkready, Grunnable, Grunning,
-                   Gscan, Gwaiting, M, OPDONE, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED, WDONE,
+                   Gscan, Gwaiting, M, OPDONE, OPAWAITED, OPEXCUSED, OPNEW, OPPARKED, OPYIELDED, P, Sched, WCANCELLED, WDONE,
                    WPENDING, WREADY, sched, throw)
 from .machine cimport checkdead, claim, release, stale, wakep
 from .runq cimport globrunqput, runqput
@@ -24,8 +24,8 @@ cdef extern from "op.h":
     void gort_checkop(Op op, M mp, G gp, P pp) noexcept
     void gort_checklines(Sched s, M mp, G gp, P pp) noexcept
     void gort_checkoptab(void* vtab) noexcept
-    void gort_checkstates(int new, int parked, int done, int yielded, int ready, int apark,
-                          int agosched, int ayield, int parking) noexcept
+    void gort_checkstates(int new, int parked, int done, int yielded, int awaited, int excused,
+                          int ready, int apark, int agosched, int ayield, int parking) noexcept
     void gort_gopark(Op op, int8_t reason) noexcept
 
 cdef inline void checkop() noexcept:
@@ -33,7 +33,7 @@ cdef inline void checkop() noexcept:
     gort_checkop(<Op>None, <M>None, <G>None, <P>None)
     gort_checklines(<Sched>None, <M>None, <G>None, <P>None)
     gort_checkoptab(opvtab)
-    gort_checkstates(OPNEW, OPPARKED, OPDONE, OPYIELDED, WREADY, APARK, AGOSCHED, AYIELD, Gparking)
+    gort_checkstates(OPNEW, OPPARKED, OPDONE, OPYIELDED, OPAWAITED, OPEXCUSED, WREADY, APARK, AGOSCHED, AYIELD, Gparking)
 
 cdef inline void gopark(Op op, int8_t reason) noexcept:
     gort_gopark(op, reason)
@@ -80,6 +80,9 @@ cdef class Op(Awaitable):
     cdef int fail(self, object exc) noexcept
     @cython.final
     cdef int foreign(self, M mp, G gp) noexcept
+    cdef str opname(self)
+    @cython.final
+    cdef str how(self)
 
 cdef void wakewaiter(Op op, Threadwaiter tw)
 cdef Threadwaiter winthread(Op op, Threadwaiter tw)
@@ -102,8 +105,12 @@ cdef void takeback(M mp)
 cdef object cancelexc(G gp)
 cdef void throwmain(G gp, object exc)
 cdef void dropasync()
+@cython.locals(o=Op)
+cdef object excuse(object op)
+@cython.locals(gp=G, op=Op)
+cdef bint undowait(M mp) noexcept
 
-@cython.locals(mp=M, op=Gosched)
+@cython.locals(op=Gosched)
 cdef object newgosched()
 
 @cython.no_gc

@@ -26,6 +26,7 @@ goroutine has left behind, with its scope or raised already, interrupts no later
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import cython
@@ -65,10 +66,13 @@ if not cython.compiled:
     from .gmp import (
         AGOSCHED,
         ALOSTP,
+        ANONE,
         APARK,
         AYIELD,
         CTHROW,
+        OPAWAITED,
         OPDONE,
+        OPEXCUSED,
         OPNEW,
         OPPARKED,
         OPYIELDED,
@@ -186,6 +190,9 @@ class Op(Awaitable):
     unqueue() takes it out of every queue after a cancel; where it finds that it took
     effect all the same it makes `won` WDONE. start and finish return what step()
     returns and leave the value in `value`.
+
+    state: OPNEW until somebody asks for it: an await (OPAWAITED), a wait or a select that
+    takes it, or one that refuses it with an error (OPEXCUSED: as new, but not forgotten).
     """
 
     __slots__ = ("won", "g", "tw", "state", "code")
@@ -205,8 +212,10 @@ class Op(Awaitable):
         mp: M = curm()
         if mp is None or mp.curg is None:
             return self.outside()
-        if self.state != OPNEW:
+        if self.state != OPAWAITED:
             return self.resume(mp)
+        if unlikely(mp.action != ANONE) and undowait(mp):
+            return self.refuse(RuntimeError(LEFT))
         if load(mp.curg.cancelreq) != 0:
             return self.refuse(cancelexc(mp.curg))
         pp = claim(mp)
@@ -214,7 +223,7 @@ class Op(Awaitable):
             return self.nop(mp)
         code = self.start(pp)
         if code == YIELD:
-            if self.state == OPNEW:
+            if self.state == OPAWAITED:
                 self.state = OPPARKED
             return YIELD
         if load(pp.preempt) != 0:
@@ -263,6 +272,11 @@ class Op(Awaitable):
         return self.finish()
 
     def reused(self) -> int:
+        if self.state <= OPNEW:
+            self.state = OPEXCUSED
+            return self.fail(
+                RuntimeError(f"{self.opname()} is an operation, which no next() drives: await it")
+            )
         return self.fail(
             RuntimeError("this op was used already: an op is awaited once, make a new one")
         )
@@ -318,8 +332,48 @@ class Op(Awaitable):
     def unqueue(self) -> None:
         return
 
+    def opname(self) -> str:
+        """What a user calls it."""
+        return "an op"
+
+    def how(self) -> str:
+        if self.state <= OPNEW:
+            return "not awaited"
+        if self.state == OPDONE:
+            return "done"
+        return "waiting" if load(self.won) == WPENDING else "ready"
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} (await it)>"
+        return f"<{self.opname()}: {self.how()}>"
+
+    def _forgotten(self) -> None:
+        """It is dropped, and was never awaited."""
+        level = 1 if cython.compiled else 3
+        warnings.warn(f"{self.opname()} was never awaited", RuntimeWarning, level, source=self)
+
+    if not cython.compiled:
+
+        def __await__(self) -> Any:
+            if self.state <= OPNEW:
+                self.state = OPAWAITED
+            return self
+
+        def __iter__(self) -> Op:
+            if self.state <= OPNEW:
+                self.state = OPEXCUSED
+                raise TypeError(f"{self!r} is an operation, which is not iterable: await it")
+            return self
+
+        def __del__(self) -> None:
+            if getattr(self, "state", OPDONE) == OPNEW and warnings is not None:
+                self.state = OPDONE
+                self._forgotten()
+
+
+LEFT = (
+    "this goroutine stepped an op by hand and went on while it waited: pass on what "
+    "next(op.__await__()) yields, or await the op"
+)
 
 
 waiters: dict[Op, Threadwaiter] = {}
@@ -505,6 +559,37 @@ def throwmain(gp: G, exc: BaseException) -> None:
     interrupt(gp)
 
 
+def excuse(op: Any) -> None:
+    """op was refused, with an error: to drop it is no mistake of its own."""
+    if isinstance(op, Op):
+        o: Op = op
+        if o.state == OPNEW:
+            o.state = OPEXCUSED
+
+
+def undowait(mp: M) -> bool:
+    """The goroutine goes on, or ends, though an op that it stepped by hand said to yield
+    (mp.action): undo that, in user mode. True where the op was waiting."""
+    action = mp.action
+    gp = mp.curg
+    mp.action = ANONE
+    if action == APARK and gp is not None and gp.waiting is not None:
+        op = gp.waiting
+        if cas(op.won, WPENDING, WCANCELLED):
+            op.unqueue()
+        else:
+            while load(gp.status_) != Gparkready:
+                usleep(0)  # its winner is on the way
+        op.state = OPDONE
+        op.g = None
+        gp.waiting = None
+        store(gp.status_, Grunning)
+    pp = mp.p
+    if pp is not None and load(pp.status) == mp.runword:
+        release(mp, pp)
+    return action == APARK
+
+
 @cython.no_gc
 @cython.cclass
 class Gosched(Op):
@@ -523,7 +608,13 @@ class Gosched(Op):
 
     def firststep(self) -> int:
         mp: M = curm()
-        if mp is None or mp.curg is None or self.state != OPNEW or load(mp.curg.cancelreq) != 0:
+        if (
+            mp is None
+            or mp.curg is None
+            or self.state != OPAWAITED
+            or load(mp.curg.cancelreq) != 0
+            or mp.action != ANONE
+        ):
             return Op.step(self)
         if claim(mp) is None:
             return self.nop(mp)
@@ -539,6 +630,9 @@ class Gosched(Op):
         self.state = OPYIELDED
         return YIELD
 
+    def opname(self) -> str:
+        return "gort.gosched"
+
 
 def newgosched() -> Gosched:
     """The op of a yield. A goroutine's next ones are the same (call.h): it lies in
@@ -548,9 +642,6 @@ def newgosched() -> Gosched:
         op = Gosched.__new__(Gosched)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
-    mp: M = curm()
-    if mp is not None and mp.curg is not None:
-        mp.curg.waiting = op
     return moved(op)
 
 

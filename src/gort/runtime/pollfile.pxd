@@ -50,6 +50,7 @@ cdef closefile(Pollfile f)
 
 @cython.no_gc
 cdef class Filewait(Iowait):
+    cdef str opname(self)
     @cython.locals(f=Pollfile)
     cdef int start(self, P pp) noexcept
     @cython.locals(f=Pollfile)
@@ -63,6 +64,7 @@ cdef class Checkpoint(Op):
 @cython.no_gc
 cdef class Gatewait(Op):
     cdef int mode
+    cdef str opname(self)
     @cython.locals(f=Pollfile, reading=bint)
     cdef int start(self, P pp) noexcept
     cdef int finish(self) noexcept

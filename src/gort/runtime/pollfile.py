@@ -260,6 +260,9 @@ class Filewait(Iowait):
 
     __slots__ = ()
 
+    def opname(self) -> str:
+        return "a wait to read" if self.mode & READ else "a wait to write"
+
     def start(self, pp: P) -> int:
         f: Pollfile = self.value
         self.fd = number(f)
@@ -304,6 +307,9 @@ class Gatewait(Op):
     """A wait at a gate, which lies in `value`."""
 
     __slots__ = ("mode",)
+
+    def opname(self) -> str:
+        return "a wait to read" if self.mode & READ else "a wait to write"
 
     def start(self, pp: P) -> int:
         f: Pollfile = self.value

@@ -8,7 +8,7 @@ from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, RUNQ, YIE
 from .cleanup cimport wakecleanup
 from .gm cimport matchmgandunlock
 from .gcwork cimport FORCED, IDLE, findgcworker, gcdue, gcfits, gctick
-from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, APARK, AYIELD, CREQ, OPAWAITED, OPNEW, G, GOIDBATCH, Gdead, Gidle, Grunnable, Grunning, M, P,
                    PMSHIFT, PSTATE, Pidle, Prunning, Puser, Sched, Shard, allgadd, allgdel,
                    freem, gctrack, newg, sched, throw, tupleat)
 from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit, netpollbreak, nudge, pidleget,
@@ -16,7 +16,7 @@ from .machine cimport (acquirep, claim, gcstopm, interrupted, lockedexit, mexit,
                        stoplockedm, stopm, wakep)
 from .netpoll cimport Iowait, netpoll, readylist
 from .osthread cimport droplockedg
-from .park cimport Op, dropasync, gopark, opready, parkdone, ready, takeback, win
+from .park cimport Op, dropasync, gopark, opready, parkdone, ready, takeback, undowait, win
 from .runq cimport (globrunqget, globrunqput, runqempty, runqget, runqlen, runqput, runqputcurg, runqsteal)
 from .timers cimport checktimers
 
@@ -28,6 +28,7 @@ cdef extern from "spawn.h":
     void setcurg "gort_setcurg"(M mp) noexcept
     G takecurg "gort_takecurg"(M mp)
     bint iscoroutinefunction "gort_iscorofn"(object fn) noexcept
+    bint isasyncgenfunction "gort_isagenfn"(object fn) noexcept
     ctypedef int (*checkfn "gort_checkfn")() except -1
     ctypedef object (*spawnfn "gort_spawnfn")(object coro)
     ctypedef object (*unaryfunc)(object)
@@ -95,6 +96,7 @@ cdef class Join(Op):
     cdef G target
     cdef Join next
     cdef Join prev
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.locals(gp=G, first=Join)
     cdef int start(self, P pp) noexcept
@@ -139,6 +141,9 @@ cdef bint swap_lastpoll()
 cdef void checkcallable(object fn) except *
 @cython.locals(op=Join)
 cpdef object join(G gp)
+cdef tuple NOLOOP
+cdef str WAYOUT
+@cython.locals(op=Join)
 cdef object joing(object gp)
 cdef bint inuser(M mp)
 @cython.locals(pp=P)

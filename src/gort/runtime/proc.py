@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from types import CoroutineType
+from types import AsyncGeneratorType, CoroutineType
 from typing import Any
 
 import cython
@@ -43,6 +43,7 @@ if not cython.compiled:
         gogo,
         gothrow,
         install_slots,
+        isasyncgenfunction,
         iscoroutinefunction,
         keeptstate,
         load,
@@ -76,6 +77,7 @@ if not cython.compiled:
         AYIELD,
         CREQ,
         GOIDBATCH,
+        OPAWAITED,
         OPNEW,
         Gdead,
         Grunnable,
@@ -109,7 +111,7 @@ if not cython.compiled:
     )
     from .netpoll import netpoll, readylist
     from .osthread import droplockedg
-    from .park import dropasync, gopark, opready, parkdone, ready, takeback, win
+    from .park import dropasync, gopark, opready, parkdone, ready, takeback, undowait, win
 
     STEALTRIES = 4
     GIVEUPSTOP = 0
@@ -130,6 +132,11 @@ if not cython.compiled:
     movedg = moved
 
 _NOTUP = "no gort runtime is up: start goroutines under gort.run(main)"
+NOLOOP = ("no running event loop",)
+WAYOUT = (
+    "a goroutine of gort runs on no asyncio loop: use gort.sleep, gort.net and gort's other "
+    "operations, or gort.syscall(asyncio.run, f())"
+)
 
 
 class Goexit(BaseException):
@@ -595,12 +602,21 @@ def startcoro(gp: G, mp: M) -> bool:
         coro = drive(what)
         coro.__qualname__ = nameof(gp.coro) or type(what).__name__
         what = coro
+    elif isinstance(what, AsyncGeneratorType):
+        what = refuseagen(what)
     elif not isinstance(what, Coroutine):
         return False
     slotswap(mp.result, None)
     gp.coro = what
     gp.plain = False
     return True
+
+
+async def refuseagen(agen: Any) -> None:
+    raise TypeError(
+        f"a goroutine's function returned the async generator {agen.__qualname__}, which nobody "
+        "goes over: use `async for`"
+    )
 
 
 def mp_result(mp: M) -> Any:
@@ -616,12 +632,14 @@ def foreignawait(mp: M) -> TypeError:
     if what is None:
         return TypeError(
             "a goroutine awaited something that yields to another event loop (it yielded None); "
-            "await gort's own operations, or run the other loop in gort.syscall"
+            "await gort's own operations such as gort.sleep, or run the other loop in "
+            "gort.syscall: gort.syscall(asyncio.run, f())"
         )
+    # By type's own repr: no code of the object's or of its type's runs in here.
+    cls = type.__repr__(type(what)).removeprefix("<class '").removesuffix("'>")
     return TypeError(
-        f"a goroutine cannot await {type(what).__module__}.{type(what).__qualname__} "
-        f"({what!r}): it belongs to another event loop; await gort's own operations, "
-        "or run that loop in gort.syscall"
+        f"a goroutine cannot await {cls}: it belongs to another event loop; await gort's own "
+        "operations, or run that loop in gort.syscall: gort.syscall(asyncio.run, f())"
     )
 
 
@@ -635,9 +653,12 @@ def goexit0(mp: M, code: int) -> bool:
     value = slottake(mp.result)
     if mp.gen != load(sched.gen) and getm() is None:
         sched.childexit(code, value)
-    if code == RAISE and isinstance(value, Goexit):
-        code = RETURN
-        value = None
+    if code == RAISE:
+        if isinstance(value, Goexit):
+            code = RETURN
+            value = None
+        elif type(value) is RuntimeError and value.args == NOLOOP:
+            value.add_note(WAYOUT)
     scope = gp.scope
     allgdel(gp)  # before anyone can know that it has ended, and count
     publish(mp, gp, value, code)
@@ -659,6 +680,9 @@ def goexit0(mp: M, code: int) -> bool:
     if load(sched.draining) != 0:
         sched.drained()
     pp = claim(mp)
+    if pp is None and mp.action != ANONE:
+        undowait(mp)
+        pp = claim(mp)
     if pp is None:
         mp.p = None
         if mp.gen != load(sched.gen):
@@ -671,6 +695,8 @@ def publish(mp: M, gp: G, value: Any, code: int) -> None:
     if code == RAISE:
         add(sched.nfailed, 1)  # before the last handle can go
     if gp.waiting is not None:
+        if mp is not None and mp.curg is gp:
+            undowait(mp)
         gp.waiting = None
     name = nameof(gp.coro)
     lock(gp.lock)
@@ -707,6 +733,9 @@ class Join(Op):
     """await g. next, prev: others that wait for it, under its lock."""
 
     __slots__ = ("target", "next", "prev")
+
+    def opname(self) -> str:
+        return "a join"
 
     def start(self, pp: P) -> int:
         gp = self.target
@@ -776,11 +805,15 @@ def join(gp: G) -> Join:
 
 
 def joing(gp: Any) -> Any:
-    return join(gp)
+    """What an await of gp drives."""
+    op = join(gp)
+    op.state = OPAWAITED
+    return moved(op)
 
 
 def checkcallable(fn: Any) -> None:
     if callable(fn):
+        checkagen("go()", fn)
         return
     if isinstance(fn, CoroutineType):
         fn.close()
@@ -791,9 +824,18 @@ def checkcallable(fn: Any) -> None:
     raise TypeError(f"go() wants a callable (async def or def), not {type(fn).__name__}")
 
 
+def checkagen(what: str, fn: Any) -> None:
+    """Refuse what would make an async generator, and run none of it."""
+    if isasyncgenfunction(fn):
+        raise TypeError(
+            f"{what} wants an async def or def, and {fn.__qualname__} is an async generator "
+            "function, as it yields: a goroutine goes over what it makes with `async for`"
+        )
+
+
 def checkmain(main: Any) -> None:
     """The check of run's first argument, before anything is set up."""
-    if isinstance(main, CoroutineType) or not callable(main):
+    if isinstance(main, CoroutineType) or not callable(main) or isasyncgenfunction(main):
         try:
             checkcallable(main)
         except TypeError as exc:
@@ -989,7 +1031,7 @@ def inuser(mp: M | None) -> bool:
     return mp is not None and mp.p is not None and load(mp.p.status) == mp.userword
 
 
-sched.join = join
+sched.join = joing
 sched.mstart = mthread
 
 

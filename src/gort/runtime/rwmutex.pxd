@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock as mlock,
+from ..platform.native cimport (sealed, install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock as mlock,
                                 mutex, store, unlock as munlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
@@ -59,6 +59,7 @@ cdef class RLocker(Locker):
 @cython.no_gc
 cdef class Rwop(Semop):
     cdef RWMutex rw
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.locals(rw=RWMutex, s=int64_t)
     cdef int start(self, P pp) noexcept

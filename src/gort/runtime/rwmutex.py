@@ -31,6 +31,7 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
+        sealed,
         store,
     )
     from ..platform import lock as mlock
@@ -269,6 +270,9 @@ class RLocker(Locker):
     def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Any:
         return leavereader(self)
 
+    def __repr__(self) -> str:
+        return f"<RLocker of {self.rw!r}>"
+
     def held(self) -> bool:
         return load(self.rw.state) & (WRITER - 1) != 0
 
@@ -296,6 +300,9 @@ class Rwop(Semop):
     def reset(self) -> None:
         Semop.reset(self)
         self.rw = None
+
+    def opname(self) -> str:
+        return "RWMutex.rlock" if self.reader else "RWMutex.lock"
 
     def start(self, pp: P) -> int:
         rw = self.rw
@@ -372,6 +379,8 @@ def leavereader(reader: RLocker) -> Any:
     return passed
 
 
+sealed(RWMutex, "()")
+sealed(RLocker)
 install_slots(Rwop)
 poolops(Rwop)
 fastwith()

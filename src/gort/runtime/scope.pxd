@@ -26,6 +26,7 @@ cdef class Scope:
     cdef bint isgroup
     cdef bint told
     cdef list members(self)
+    cdef str stage(self)
     cdef object verdict(self, object exc, bint own, bint outer)
 
 @cython.locals(pierced=bint)

@@ -89,6 +89,14 @@ class Scope:
         """The goroutines that a cancel is passed on to: a group's children."""
         return []
 
+    def stage(self) -> str:
+        """How far it is, for who reads a repr."""
+        if self.state == SNEW:
+            return "not entered"
+        return ("open" if self.state == SOPEN else "left") + (
+            ", cancelled" if self.cancelled else ""
+        )
+
     def verdict(self, exc: Any, own: bool, outer: bool) -> Any:
         """How the block ends: True swallows exc, False lets it pass, an exception is
         raised. own: this scope was cancelled; outer: so is what is around it."""

@@ -4,8 +4,8 @@ from libc.stdint cimport int32_t, int64_t
 from ..platform.native cimport (RAISE, RETURN, STOPASYNC, YIELD, cheaprandn, install_slots, lock, poolops,
                                 store_rel, unlock)
 from .chan cimport AGAIN, Chan, Chanop, KSEND, tryrecv, trysend
-from .gmp cimport G, M, OPNEW, P, WPENDING, WREADY
-from .park cimport Op, gopark
+from .gmp cimport G, M, OPAWAITED, OPDONE, OPEXCUSED, OPNEW, P, WPENDING, WREADY
+from .park cimport Op, excuse, gopark
 
 cdef extern from "cases.h":
     Select poolget "gort_poolget"()
@@ -24,6 +24,7 @@ cdef class Select(Op):
     cdef Chanop first
     cdef int32_t n
     cdef bint hasdefault
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.final
     @cython.locals(sg=Chanop)

@@ -31,8 +31,8 @@ if not cython.compiled:
         unlock,
     )
     from .chan import AGAIN, KSEND, tryrecv, trysend
-    from .gmp import OPNEW, P
-    from .park import gopark
+    from .gmp import OPAWAITED, OPDONE, OPEXCUSED, OPNEW, P
+    from .park import excuse, gopark
 
     MANY = 16
 
@@ -64,6 +64,9 @@ class Select(Op):
         self.first = None
         self.n = 0
         self.hasdefault = False
+
+    def opname(self) -> str:
+        return "gort.select"
 
     def unlink(self) -> None:
         """Take the chain apart, one by one: a long one would drop itself recursively."""
@@ -176,9 +179,11 @@ class Select(Op):
 
     def untake(self) -> None:
         """A bad case came: the ops before it are as they were."""
+        self.state = OPEXCUSED
         sg = self.first
         while sg is not None:
             sg.used = False
+            sg.state = OPEXCUSED
             sg = sg.nextcase
         self.unlink()
 
@@ -212,12 +217,13 @@ def trycase(sg: Chanop, pp: P) -> int:
 def addcase(sel: Select, op: Chanop, index: int) -> int:
     """Mark an op as used by sel, at this index, and put it in lock order;
     where there are many cases sortcases does that."""
-    if op.used or op.state != OPNEW:
+    if op.state > OPNEW and op.state != OPAWAITED:
         sel.untake()
         raise RuntimeError(
             f"select case {index} was used already: an op is used once, make a new one"
         )
     op.used = True
+    op.state = OPDONE
     op.index = index
     sel.n += 1
     if sel.first is None or op.c.seq < sel.first.c.seq or sel.n > MANY:
@@ -251,6 +257,8 @@ def select(*ops: Chanop | None, default: bool = False) -> Select:
         if case is not None:
             if not isinstance(case, Chanop):
                 self.untake()
+                for other in ops:
+                    excuse(other)
                 raise TypeError(
                     f"select case {index} must be a channel operation such as ch.recv() "
                     f"or None, not {kind(case)}"

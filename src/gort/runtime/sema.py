@@ -202,5 +202,7 @@ class Passed(Awaitable):
 
 install_slots(Semop)
 install_slots(Passed)
-passed = Passed()
+passed = Passed.__new__(Passed)
+if not cython.compiled:
+    passed.__init__()  # type: ignore[misc]
 uncounted(passed)  # every thread hands it out

@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store,
+from ..platform.native cimport (sealed, install_slots, poolops, RETURN, YIELD, atomic, cas, load, lock, mutex, store,
                                 unlock, withfn, withmethods)
 from .chan cimport enter, leave
 from .gmp cimport P
@@ -36,6 +36,7 @@ cdef class Semaphore:
 @cython.no_gc
 cdef class Acquire(Semop):
     cdef Semaphore s
+    cdef str opname(self)
     cdef void reset(self) noexcept
     @cython.locals(s=Semaphore)
     cdef int start(self, P pp) noexcept

@@ -29,6 +29,7 @@ if not cython.compiled:
         mutex,
         poolget,
         poolops,
+        sealed,
         store,
         unlock,
     )
@@ -175,6 +176,9 @@ class Acquire(Semop):
         Semop.reset(self)
         self.s = None
 
+    def opname(self) -> str:
+        return "Semaphore.acquire"
+
     def start(self, pp: P) -> int:
         s = self.s
         if s.take(self.ticket):
@@ -235,6 +239,7 @@ def weight(n: Any, what: str) -> int:
     return units
 
 
+sealed(Semaphore, "(n)")
 install_slots(Acquire)
 poolops(Acquire)
 fastwith()

@@ -538,6 +538,7 @@ def pressmain() -> None:
         dropasync()
 
 
+@cython.binding(True)
 def pressed(self: BaseException) -> None:
     """Pressed's __init__: it has been raised in main."""
     taken()

@@ -1,13 +1,13 @@
 cimport cython
 from libc.stdint cimport int32_t, int64_t
 
-from ..platform.native cimport (install_slots, poolops, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
+from ..platform.native cimport (install_slots, poolops, sealed, RAISE, RETURN, YIELD, add, cas, getm, load, lock, noteclear,
                                 notesleep, nanotime, setm, store, store_rel, unlock)
-from .gmp cimport (AGOSCHED, ALOSTP, G, M, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
+from .gmp cimport (AGOSCHED, ALOSTP, ANONE, G, M, OPAWAITED, OPDONE, OPNEW, OPYIELDED, P, PSTATE, Pidle, Psyscall, Sched,
                    WCANCELLED, WDONE, WPENDING, WREADY, sched)
 from .gm cimport gmentersyscall
 from .machine cimport claim, handoffp, interrupted, release, stale
-from .park cimport Gosched, Op, Threadwaiter, cancelexc, delist, enlist, wakewaiter
+from .park cimport Gosched, Op, Threadwaiter, cancelexc, delist, enlist, excuse, undowait, wakewaiter
 from .proc cimport join
 
 cdef extern from "call.h":
@@ -33,6 +33,7 @@ cdef class Syscall(Op):
     cdef object fn
     cdef tuple args
     cdef dict kwargs
+    cdef str opname(self)
     cdef int call(self, M mp) noexcept
     cdef void reset(self) noexcept
     @cython.locals(mp=M, back=bint)
@@ -40,13 +41,19 @@ cdef class Syscall(Op):
 
 @cython.no_gc
 cdef class Enterblock(Op):
+    cdef str opname(self)
     @cython.locals(mp=M)
     cdef int step(self) noexcept
 
 @cython.no_gc
 cdef class Exitblock(Op):
+    cdef str opname(self)
     @cython.locals(mp=M)
     cdef int step(self) noexcept
+
+@cython.final
+cdef class Blocking:
+    pass
 
 cdef bint waitsleep(M mp, Op o, Threadwaiter tw, int64_t ns)
 @cython.locals(deadline=int64_t, left=int64_t)

@@ -17,7 +17,7 @@ from .._where import hint, kind
 from .gmp import G, M
 from .netconn import Connop
 from .netfd import Netop
-from .park import Cancelled, Gosched, Op, Threadwaiter
+from .park import LEFT, Cancelled, Gosched, Op, Threadwaiter
 from .timers import seconds_of
 
 if not cython.compiled:
@@ -34,6 +34,7 @@ if not cython.compiled:
         notesleep,
         poolget,
         poolops,
+        sealed,
         setm,
         store_rel,
     )
@@ -41,6 +42,8 @@ if not cython.compiled:
     from .gmp import (
         AGOSCHED,
         ALOSTP,
+        ANONE,
+        OPAWAITED,
         OPDONE,
         OPNEW,
         OPYIELDED,
@@ -52,7 +55,7 @@ if not cython.compiled:
         sched,
     )
     from .machine import claim, handoffp, interrupted, release, stale
-    from .park import cancelexc, delist, enlist, wakewaiter
+    from .park import cancelexc, delist, enlist, excuse, undowait, wakewaiter
     from .proc import join
 
     def fastsyscall(slow: Any) -> Any:
@@ -96,6 +99,9 @@ class Syscall(Op):
 
     __slots__ = ("fn", "args", "kwargs")
 
+    def opname(self) -> str:
+        return "gort.syscall"
+
     def step(self) -> int:
         mp: M = getm()
         if mp is None or mp.curg is None:
@@ -109,8 +115,10 @@ class Syscall(Op):
         if self.state == OPYIELDED:
             self.state = OPDONE
             return self.code
-        if self.state != OPNEW:
-            return self.fail(RuntimeError("this op was used already: an op is awaited once"))
+        if self.state != OPAWAITED:
+            return self.reused()
+        if mp.action != ANONE and undowait(mp):
+            return self.refuse(RuntimeError(LEFT))
         if load(mp.curg.cancelreq) != 0:
             self.state = OPDONE
             return self.fail(cancelexc(mp.curg))
@@ -199,12 +207,20 @@ syscall = fastsyscall(syscall)
 class Enterblock(Op):
     __slots__ = ()
 
+    def opname(self) -> str:
+        return "gort.blocking"
+
     def step(self) -> int:
         mp: M = getm()
         if mp is None or mp.curg is None:
             return self.fail(RuntimeError("gort.blocking() is for goroutines, under gort.run"))
+        if self.state != OPAWAITED:
+            return self.reused()
+        if mp.action != ANONE and undowait(mp):
+            return self.refuse(RuntimeError(LEFT))
         if load(mp.curg.cancelreq) != 0:
-            return self.fail(cancelexc(mp.curg))
+            return self.refuse(cancelexc(mp.curg))
+        self.state = OPDONE
         entersyscall(mp)
         return RETURN
 
@@ -214,10 +230,15 @@ class Enterblock(Op):
 class Exitblock(Op):
     __slots__ = ()
 
+    def opname(self) -> str:
+        return "gort.blocking"
+
     def step(self) -> int:
         mp: M = getm()
-        if self.state == OPNEW and mp is not None and mp.curg is not None:
+        if self.state == OPAWAITED and mp is not None and mp.curg is not None:
             self.state = OPDONE
+            if mp.action != ANONE:
+                undowait(mp)
             if exitsyscall(mp):
                 if load(mp.p.preempt) != 0 and claim(mp) is not None:
                     mp.action = AGOSCHED
@@ -233,13 +254,16 @@ class Blocking:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return "<gort.blocking: for async with>"
+
     def __aenter__(self) -> Enterblock:
         op = Enterblock.__new__(Enterblock)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
         return op
 
-    def __aexit__(self, *exc: Any) -> Exitblock:
+    def __aexit__(self, kind: Any, exc: Any, tb: Any) -> Exitblock:
         op = Exitblock.__new__(Exitblock)
         if not cython.compiled:
             op.__init__()  # type: ignore[misc]
@@ -248,7 +272,7 @@ class Blocking:
 
 def blocking() -> Blocking:
     """`async with gort.blocking():` around code that blocks its thread."""
-    return Blocking()
+    return Blocking.__new__(Blocking)
 
 
 _THREADLESS = (Gosched, Syscall, Enterblock, Exitblock, Netop, Connop)
@@ -256,10 +280,12 @@ _THREADLESS = (Gosched, Syscall, Enterblock, Exitblock, Netop, Connop)
 
 
 def waitop(op: Any, timeout: Any) -> Any:
+    excuse(op)  # until it has begun
     if load(sched.up) == 0:
         raise RuntimeError(f"wait: no gort runtime is up{hint()}")
     if isinstance(op, G):
         op = join(op)
+        excuse(op)
     if not isinstance(op, Op) or isinstance(op, _THREADLESS):
         raise TypeError(f"wait() wants an op such as ch.recv(), or a Goroutine, not {kind(op)}")
     ns = -1
@@ -267,11 +293,13 @@ def waitop(op: Any, timeout: Any) -> Any:
         timeout = seconds_of(timeout)
         if math.isnan(timeout):
             raise ValueError("wait: the timeout must be a number of seconds, not NaN")
-        ns = max(0, int(min(timeout, 1e9) * 1e9))
+        ns = int(max(0.0, min(timeout, 1e9)) * 1e9)
     o: Op = op
-    if o.state != OPNEW:
+    if o.state > OPNEW and o.state != OPAWAITED:
         raise RuntimeError("this op was used already: an op is used once, make a new one")
     mp: M = getm()
+    if mp is not None and mp.action != ANONE and mp.curg is not None and undowait(mp):
+        raise RuntimeError(LEFT)
     gp = mp.curg if mp is not None else None
     if gp is not None and load(gp.cancelreq) != 0:
         raise cancelexc(gp)
@@ -375,5 +403,8 @@ def wait(op: Any, timeout: float | None = None) -> Any:
     return waitop(op, timeout)
 
 
+sealed(Blocking)
 install_slots(Syscall)
+install_slots(Enterblock)
+install_slots(Exitblock)
 poolops(Syscall)

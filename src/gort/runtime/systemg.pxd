@@ -17,6 +17,7 @@ cdef class Sysg:
 @cython.no_gc
 cdef class Sleepop(Op):
     cdef Sysg w
+    cdef str opname(self)
     @cython.locals(w=Sysg)
     cdef int start(self, P pp) noexcept
 

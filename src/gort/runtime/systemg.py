@@ -56,6 +56,9 @@ class Sleepop(Op):
 
     __slots__ = ("w",)
 
+    def opname(self) -> str:
+        return "a system goroutine's sleep"
+
     def start(self, pp: P) -> int:
         w = self.w
         gopark(self, w.reason)

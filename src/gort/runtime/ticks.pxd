@@ -1,9 +1,9 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport getm, load, lock, mutex, nanotime, unlock
+from ..platform.native cimport sealed, getm, load, lock, mutex, nanotime, unlock
 from .chan cimport KSEND, Chan, Chanop, enter, leave, needruntime, newop, trysend
-from .gmp cimport M, P, Sched, sched
+from .gmp cimport OPDONE, M, P, Sched, sched
 from .gofunc cimport Gofunc, newgofunc, startfunc
 from .machine cimport claim, release
 from .timers cimport Timer as Rttimer, anyp, armtimer, deadline, stoptimer
@@ -16,6 +16,8 @@ cdef class Feed:
     cdef int64_t seq
     cdef bint live
 
+@cython.locals(f=Feed)
+cdef bint feeds(Chan c)
 cdef list dropped
 cdef void sweep()
 @cython.locals(c=Chan)

@@ -22,8 +22,9 @@ from .timers import Timer as Rttimer
 from .timers import seconds_of
 
 if not cython.compiled:
-    from ..platform import lock, mutex, nanotime, unlock
+    from ..platform import lock, mutex, nanotime, sealed, unlock
     from .chan import KSEND, enter, leave, needruntime, newop, trysend
+    from .gmp import OPDONE
     from .gofunc import newgofunc, startfunc
     from .timers import anyp, armtimer, deadline, stoptimer
 
@@ -86,6 +87,7 @@ def sendtime(arg: Any, now: int) -> None:
 def feedtime(c: Chan, seq: int) -> None:
     """Offer the time, unless this arming is over; a full channel drops it."""
     op = newop(c, KSEND, time.monotonic())
+    op.state = OPDONE
     pp = enter()
     lock(c.lock)
     f: Feed = c.timer
@@ -124,6 +126,12 @@ def refeed(c: Chan, when: int, period: int) -> bool:
     if old is not None:
         stoptimer(old)
     return was
+
+
+def feeds(c: Chan) -> bool:
+    """Whether a time is to come on c."""
+    f: Feed = c.timer
+    return f.live
 
 
 def firsttime(seconds: Any) -> int:
@@ -174,6 +182,11 @@ class Timer:
         when = firsttime(seconds)
         needruntime("Timer.reset")
         return self.again(when)
+
+    def __repr__(self) -> str:
+        t = self.t
+        armed = feeds(self.c) if self.c is not None else t is not None and t.armed
+        return f"<Timer {'armed' if armed else 'not armed'}>"
 
     def again(self, when: int) -> bool:
         if self.c is not None:
@@ -227,6 +240,9 @@ class Ticker:
         needruntime("Ticker.reset")
         refeed(self.c, nanotime() + period, period)
 
+    def __repr__(self) -> str:
+        return f"<Ticker {'running' if feeds(self.c) else 'stopped'}>"
+
 
 def newfunctimer(func: Gofunc, when: int) -> Timer:
     timer = Timer.__new__(Timer)
@@ -271,3 +287,7 @@ def tick(seconds: float) -> Chan:
     period = periodof(seconds, "tick")
     needruntime("tick")
     return newfeed(nanotime() + period, period)
+
+
+sealed(Timer, "(seconds)")
+sealed(Ticker, "(seconds)")

@@ -1,5 +1,7 @@
 cimport cython
 
+from ..platform.native cimport sealed
+
 from .scope cimport Enterscope, Leavescope, Scope, enter, leave
 
 cdef class Timeout(Scope):

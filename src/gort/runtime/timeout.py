@@ -12,6 +12,7 @@ from .park import uncancelled
 from .scope import Scope, delay
 
 if not cython.compiled:
+    from ..platform import sealed
     from .scope import Enterscope, Leavescope, enter, leave
 
 
@@ -19,6 +20,9 @@ class Timeout(Scope):
     """gort.timeout(seconds)."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<gort.timeout of {self.seconds:g} seconds: {self.stage()}>"
 
     def __aenter__(self) -> Enterscope:
         return enter(self)
@@ -45,6 +49,9 @@ class Shield(Scope):
     """gort.shield(seconds)."""
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<gort.shield of {self.seconds:g} seconds: {self.stage()}>"
 
     def __aenter__(self) -> Enterscope:
         return enter(self)
@@ -104,3 +111,7 @@ def shield(seconds: float | None = None) -> Shield:
     sc.seconds = math.inf if seconds is None else delay(seconds, "shield")
     sc.shielded = True
     return sc
+
+
+sealed(Timeout)
+sealed(Shield)

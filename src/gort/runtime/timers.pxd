@@ -21,6 +21,7 @@ cdef class Timer:
 cdef class Sleep(Op):
     cdef int64_t when
     cdef P pp
+    cdef str opname(self)
     cdef int start(self, P pp) noexcept
     cdef void unqueue(self) noexcept
 

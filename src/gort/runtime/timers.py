@@ -65,6 +65,9 @@ class Sleep(Op):
 
     __slots__ = ("when", "pp")
 
+    def opname(self) -> str:
+        return "gort.sleep"
+
     def start(self, pp: P) -> int:
         if self.when <= nanotime():
             return RETURN

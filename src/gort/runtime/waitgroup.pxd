@@ -1,7 +1,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from ..platform.native cimport (install_slots, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
+from ..platform.native cimport (sealed, install_slots, RETURN, YIELD, atomic, cas, load, lock, mutex, store, unlock)
 from .chan cimport enter, leave, needruntime
 from .gmp cimport G, P
 from .park cimport Op, gopark
@@ -24,6 +24,7 @@ cdef class WaitGroup:
 @cython.no_gc
 cdef class Waitop(Semop):
     cdef WaitGroup wg
+    cdef str opname(self)
     cdef int start(self, P pp) noexcept
     @cython.locals(wg=WaitGroup, s=int64_t)
     cdef void unqueue(self) noexcept

@@ -26,6 +26,7 @@ if not cython.compiled:
         load,
         lock,
         mutex,
+        sealed,
         unlock,
     )
     from .chan import enter, leave, needruntime
@@ -139,6 +140,9 @@ class Waitop(Semop):
 
     __slots__ = ("wg",)
 
+    def opname(self) -> str:
+        return "WaitGroup.wait"
+
     def start(self, pp: P) -> int:
         if load(self.wg.state) >> 1 == 0:
             return RETURN
@@ -192,4 +196,5 @@ def memberdone(wg: WaitGroup) -> None:
         pass  # nor a runtime
 
 
+sealed(WaitGroup, "()")
 install_slots(Waitop)

@@ -23,6 +23,7 @@ FIRSTNS = 1_000_000_000
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _WAITING, _DEAD = 4, 6
 _APARK = 1
+_PARKED, _AWAITED = 1, 4
 _YIELD, _RAISE = 0, 2
 _WORDS = {
     "Gosched": "gosched",
@@ -104,9 +105,10 @@ class Story:
         """An op's next step begins."""
         if type(op).__name__ == "Passed":
             return None  # what `async with` awaits at its end
-        if getattr(op, "state", 0) == 0:
+        state = getattr(op, "state", _AWAITED)
+        if state == _AWAITED:
             return self.add(words(op))
-        if getattr(op, "state", 0) == 1:
+        if state == _PARKED:
             return self.add(f"goes on: {words(op)}")
         return None
 

@@ -42,9 +42,11 @@ def acquaint(sim: types.ModuleType) -> None:
 
 
 def defined(cls: type, prefix: str) -> bool:
-    """Whether a module whose name begins with prefix has cls."""
+    """Whether a module whose name begins with prefix has cls, of gort, by whatever name."""
+    if cls.__module__.partition(".")[0] != "gort":
+        return False
     modules = [m for name, m in sys.modules.items() if name.startswith(prefix)]
-    return any(vars(m).get(cls.__name__) is cls for m in modules)
+    return any(value is cls for m in modules for value in list(vars(m).values()))
 
 
 def replace(pairs: dict[int, tuple[Any, Any]]) -> list[tuple[dict[str, Any], str, Any]]:
