@@ -633,7 +633,7 @@ def test_shutdown_pierces_shields_in_the_end() -> None:
 
         start = time.monotonic()
         gort.run(main)
-        assert time.monotonic() - start > 3, "the shield was pierced early"
+        assert time.monotonic() - start > 1, "the shield was pierced early"
         print("down")
     """
     src = str(Path(gort.__file__).parents[1])

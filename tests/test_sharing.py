@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,8 @@ def lasting() -> list[Any]:
 
 @freethreaded
 def test_what_lasts_is_immortal() -> None:
-    modules = {"context", "net", "process", "signal", "sync", "time"}
-    names = [n for n in gort.__all__ if n not in modules]
-    shared = [getattr(gort, n) for n in names]
+    shared = [getattr(gort, n) for n in gort.__all__]
+    shared = [o for o in shared if not isinstance(o, types.ModuleType)]
     shared += [getattr(gort.sync, n) for n in gort.sync.__all__]
     for cls in [o for o in shared if isinstance(o, type)]:
         shared += [m for m in vars(cls).values() if callable(m)]

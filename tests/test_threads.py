@@ -166,11 +166,11 @@ def test_the_monitor_is_gone_with_its_run() -> None:
     """Its thread has neither a state nor a task left when run returns."""
 
     async def main() -> tuple[int, set[str]]:
-        while not (found := [t for t in threading.enumerate() if t.name == "gort-sysmon"]):
+        while True:
+            for t in threading.enumerate():
+                if t.name == "gort-sysmon" and t.ident is not None:
+                    return t.ident, {str(t.native_id)}
             await gort.sleep(0.0001)
-        (monitor,) = found
-        assert monitor.ident is not None
-        return monitor.ident, {str(monitor.native_id)}
 
     for _ in range(200):
         ident, task = gort.run(main, procs=1)

@@ -5,14 +5,13 @@ channels, select, timers and the network poller let them talk and wait.
 """
 
 import os as _os
-from importlib import import_module as _import_module
 
 if _os.environ.get("GORT_PURE", "") not in ("", "0"):
     from . import _pure
 
     _pure.install()
 
-from . import context, fs, logging, net, signal, sync, time
+from . import context, fs, logging, net, process, signal, sync, time
 from .runtime.boot import go, num_cpu, num_goroutine, run
 from .runtime.boot import imported as _imported
 from .runtime.chan import Chan, ChanClosed, WouldBlock, chan
@@ -40,14 +39,6 @@ from .structured.mapping import as_completed, map
 from .structured.supervise import supervise
 
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str) -> object:
-    """gort.process: subprocess takes as long to import as gort."""
-    if name != "process":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _import_module("." + name, __name__)
-
 
 __all__ = [
     "Cancelled",

@@ -7,8 +7,8 @@ import threading
 
 
 class There:
-    """Who was there: Python threads, by ident, when gort was imported and when the run
-    began, and the kernel's threads when it began."""
+    """Who was there: Python threads, by ident, that threading did not know when gort was
+    imported; all when the run began; and the kernel's threads when it began."""
 
     __slots__ = ("early", "idents", "tasks")
 
@@ -29,8 +29,14 @@ def tasks() -> set[int]:
         return set()
 
 
+def markearly(idents: set[int]) -> None:
+    """gort is imported, and so many Python threads are there."""
+    there.early = idents - {t.ident for t in threading.enumerate()}
+
+
 def markstrangers(idents: set[int]) -> None:
     """A run begins, and so many Python threads are there."""
+    there.early &= idents  # an ident is used again
     there.idents = idents
     there.tasks = tasks()
 

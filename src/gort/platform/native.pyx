@@ -10,7 +10,7 @@ import threading
 
 from gort._bytecode import comeup, startthread
 from gort._stacks import walkstacks
-from gort._strangers import countstrangers, markstrangers, there
+from gort._strangers import countstrangers, markearly, markstrangers
 
 cimport cython
 from cpython.exc cimport PyErr_CheckSignals
@@ -113,7 +113,7 @@ cdef void onsetm(bindfn bind) noexcept:
 
 startmethod = threading.Thread.start
 stacksize = threading.stack_size
-there.early = gort_pythreads()
+markearly(gort_pythreads())
 
 gort_keepnone()
 install_slots(Awaitable)

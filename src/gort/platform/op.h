@@ -547,7 +547,7 @@ typedef void (*gort_resetfn)(PyObject *op);
 static PyTypeObject *gort_pooltype;
 static destructor gort_pooldealloc;
 static gort_resetfn gort_reset;
-static int gort_poolmax = GORT_POOLSIZE; /* 0 while tracemalloc is to know where each was made */
+static __thread int gort_poolmax = GORT_POOLSIZE; /* 0 while tracemalloc is to know where each was made */
 static __thread PyObject *gort_pool;
 static __thread int gort_npool;
 

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from gort._bytecode import startthread
 from gort._stacks import walkstacks
-from gort._strangers import countstrangers, markstrangers, there
+from gort._strangers import countstrangers, markearly, markstrangers
 
 _MSG_DONTWAIT = 0x40
 
@@ -922,7 +922,7 @@ def nforeign() -> int:
     return sum(1 for t in threading.enumerate() if not t.name.startswith("gort-")) - 1
 
 
-there.early = set(sys._current_frames())
+markearly(set(sys._current_frames()))
 
 
 def bootstrangers() -> None:
