@@ -362,7 +362,7 @@ def childgone(grp: Group) -> None:
 def wakegroup(op: Groupwait) -> None:
     if win(op):
         mp: M = getm()
-        pp = claim(mp)
+        pp = claim(mp) if mp is not None else None  # a thread outside ends who came too late
         opready(op, pp, True)
         if pp is not None:
             release(mp, pp)
