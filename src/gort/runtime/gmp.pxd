@@ -165,7 +165,7 @@ cdef class P:
     cdef int64_t seenwhen
     cdef int64_t seensys
     cdef line line2
-    cdef void renew(self)
+    cdef void renew(self, int64_t id)
 
 @cython.final
 cdef class Shard:

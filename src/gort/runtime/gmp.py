@@ -426,8 +426,10 @@ class P:
         self.gcrounds = 16
         self.timers = Heap()
 
-    def renew(self) -> None:
+    def renew(self, id: int) -> None:
         """As a new one: the run whose P it was is over."""
+        self.id = id
+        self.shard = 1 + id % (NSHARD - 1)
         while load(self.runqhead) != load(self.runqtail):
             ringtake(self.runq, add(self.runqhead, 1) - 1)
         slotclear(self.runnext)
@@ -674,8 +676,7 @@ def allocp(id: int) -> P:
     """A P; as with Ms, one of an earlier run comes first."""
     if sched.pfree:
         pp: P = sched.pfree.pop()
-        pp.renew()
-        pp.id = id
+        pp.renew(id)
         return pp
     pp = P(id)
     uncounted(pp)
