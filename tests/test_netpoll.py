@@ -896,6 +896,7 @@ def test_register_and_close_leaves_nothing(procs: int) -> None:
         for i in range(2000):
             await cycle(i % 4)
         assert len(os.listdir("/proc/self/fd")) == files
-        assert polldescs() <= entries + 2
+        # Of 2,000. Without a GIL what another thread dropped dies when its maker gets to that.
+        assert polldescs() <= entries + 20
 
     gort.run(main, procs=procs)

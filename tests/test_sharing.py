@@ -45,6 +45,9 @@ def written(so: Path) -> list[str]:
         address, kind, name = line.split(None, 2)
         if kind in "bBdD":
             data[int(address, 16)] = name
+    # What makes a traceback counts who looks at Cython's cache of code objects; GCC copies it
+    # into the functions that may raise.
+    cython = {name for name in data.values() if name.startswith("__pyx_mstate_global_static")}
     starts = sorted(data)
     code = subprocess.run(
         ["objdump", "-d", "--no-show-raw-insn", str(so)], capture_output=True, text=True, check=True
@@ -59,7 +62,7 @@ def written(so: Path) -> list[str]:
         if not at or COLD.match(function) or not stores(at[1], at[2]):
             continue
         where = bisect.bisect_right(starts, int(at[3], 16)) - 1
-        if where >= 0:
+        if where >= 0 and data[starts[where]] not in cython:
             found.append(f"{so.name.split('.')[0]}: {function} writes {data[starts[where]]}")
     return found
 
