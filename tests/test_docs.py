@@ -139,3 +139,27 @@ def test_every_simulated_case_exists() -> None:
     assert len(named) > 60
     there = {"c": "async def {}(", "m": '    "{}": Mutation('}
     assert sorted(w for k, w in named if there[k].format(w) not in text) == []
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of the runtime that one imports, in its .py and its .pxd."""
+    text = path.read_text() + (p.read_text() if (p := path.with_suffix(".pxd")).exists() else "")
+    named = re.findall(r"^\s*from \.(\w+) c?import", text, re.MULTILINE)
+    return {name for name in named if path.with_name(f"{name}.py").exists()}
+
+
+def test_modules_import_from_floors_below() -> None:
+    text = (ROOT / "docs" / "design.md").read_text()
+    lines = re.findall(
+        r"^(\d+)\. (`\w+`(?:, `\w+`)*)$", text[text.index("## Floors") :], re.MULTILINE
+    )
+    floors = {name: int(n) for n, names in lines for name in re.findall(r"\w+", names)}
+    files = [p for p in RUNTIME.glob("*.py") if p.stem != "__init__"]
+    assert sorted(floors) == sorted(p.stem for p in files)
+    wrong = [
+        f"{p.stem} (floor {floors[p.stem]}) imports {name} (floor {floors[name]})"
+        for p in files
+        for name in imports(p)
+        if floors[name] >= floors[p.stem]
+    ]
+    assert wrong == []
